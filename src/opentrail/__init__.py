@@ -1,0 +1,1 @@
+"""OpenTrail: CloudTrail you can run yourself."""

@@ -1,0 +1,52 @@
+"""Five families of errors, told apart by who must act.
+
+* ``ApiError``: the caller. A modelled code and AWS's wording; it travels to the client and into the record.
+* ``OutboundError``: the operator, or time. Something we call (a bucket, an engine) failed; it is retried and shown.
+* ``JournalError``: the operator, now. Evidence cannot be written, so calls are refused.
+* ``IntegrityError``: an investigator. Bytes that should be there are not, or differ. Never swallowed.
+* ``ConfigError``: whoever edits the configuration or types the command.
+
+Anything else that is raised is a bug and answers ``InternalFailure``.
+"""
+
+from collections.abc import Sequence
+
+
+class OpenTrailError(Exception):
+    """The root of every error that OpenTrail raises on purpose."""
+
+
+class ApiError(OpenTrailError):
+    """A refusal that the caller is told about: ``code`` and ``message`` go on the wire and into the event record."""
+
+    def __init__(self, code: str, message: str, *, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class OutboundError(OpenTrailError):
+    """A server that we call did not do what was asked. ``code`` is its own error code, or what happened to the call."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = True) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+
+
+class JournalError(OpenTrailError):
+    """The journal cannot take a record; nothing may be acknowledged until the operator has acted."""
+
+
+class IntegrityError(OpenTrailError):
+    """Evidence is damaged, missing or contradicts itself."""
+
+
+class ConfigError(OpenTrailError):
+    """The configuration, or the way a command was used, is wrong. Carries every problem found, not only the first."""
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("; ".join(self.problems))
