@@ -1,0 +1,1 @@
+"""THE WIRE: service models, protocols, validation, signatures. Knows nothing of OpenTrail's own subjects."""

@@ -1,0 +1,267 @@
+"""Service models: which services exist, and what each of their operations takes and answers.
+
+The models are botocore's (and, in the same layout, our own). Reading all of them costs seconds, so finding a service
+uses a small table made beforehand (``service_table``); a service's own model is read on first use, and only the most
+recently used models stay in memory. All of this may be used from several threads.
+"""
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from botocore.exceptions import DataNotFoundError
+from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
+
+from opentrail.aws.service_table import BOTOCORE_DATA, ServiceEntry, read_entries, read_model, shipped_entries
+from opentrail.errors import ApiError, OpenTrailError
+
+MODELS_KEPT = 16
+"""How many service models stay in memory. Most take a few MB."""
+
+TARGET_ALIASES: Mapping[str, str] = MappingProxyType(
+    # Old SDKs send the short prefix (cloudtrail fact sheet 0).
+    {"CloudTrail_20131101": "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101"}
+)
+
+EVENT_SOURCES: Mapping[str, str] = MappingProxyType(
+    # Where the name in event records is not the signing name (cloudtrail fact sheet 6.5: `rdsdata.amazonaws.com`).
+    {"rds-data": "rdsdata.amazonaws.com"}
+)
+
+_AWS_HOST = re.compile(r"(?P<name>.+?)(?:\.[a-z]{2}(?:-[a-z]+)+-\d+)?\.(?:amazonaws\.com(?:\.cn)?|api\.aws)")
+_HOST_CHARS_MAX = 255
+
+
+class UnknownServiceError(OpenTrailError):
+    """No service has that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no service model is called {name!r}")
+        self.name = name
+
+
+class UnknownOperationError(ApiError):
+    """The service has no operation of that name (opsworks-cm fact sheet 2.1, general errors)."""
+
+    def __init__(self, service: str, operation: str) -> None:
+        super().__init__("UnknownOperationException", f"The operation {operation} is not an operation of {service}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """One operation of a service. Shapes are botocore's; None where the operation takes or answers nothing."""
+
+    name: str
+    service: "Service"
+    input_shape: StructureShape | None
+    output_shape: StructureShape | None
+    http_method: str
+    http_uri: str
+
+
+class Service:
+    """One service. The attributes come from the table; operations and error shapes read the model when first asked."""
+
+    __slots__ = ("_catalogue", "_entry")
+
+    def __init__(self, catalogue: "Catalogue", entry: ServiceEntry) -> None:
+        self._catalogue = catalogue
+        self._entry = entry
+
+    def __repr__(self) -> str:
+        return f"Service({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The folder that the model is stored in: ``opsworkscm``, ``cloudtrail``."""
+        return self._entry.name
+
+    @property
+    def signing_name(self) -> str:
+        """The service part of a credential scope: ``opsworks-cm``."""
+        return self._entry.signing_name
+
+    @property
+    def endpoint_prefix(self) -> str:
+        """The first labels of AWS's host name for it: ``monitoring``, ``streams.dynamodb``."""
+        return self._entry.endpoint_prefix
+
+    @property
+    def protocol(self) -> str:
+        """json, query, rest-json, rest-xml, ec2 or smithy-rpc-v2-cbor: the one that the model names first."""
+        return self._entry.protocol
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Every protocol that the service speaks, in the model's order."""
+        return self._entry.protocols
+
+    @property
+    def json_version(self) -> str | None:
+        """``1.0`` or ``1.1`` for the JSON protocol, else None."""
+        return self._entry.json_version
+
+    @property
+    def target_prefix(self) -> str | None:
+        """What stands before the operation in ``X-Amz-Target``; None where that header is not used."""
+        return self._entry.target_prefix
+
+    @property
+    def api_version(self) -> str:
+        """The model's date: ``2013-11-01``."""
+        return self._entry.api_version
+
+    @property
+    def service_id(self) -> str:
+        """The SDKs' name for the service: ``OpsWorksCM``."""
+        return self._entry.service_id
+
+    @property
+    def event_source(self) -> str:
+        """``eventSource`` in event records (cloudtrail fact sheet 1.2): ``opsworks-cm.amazonaws.com``."""
+        return EVENT_SOURCES.get(self.name) or f"{self.signing_name}.amazonaws.com"
+
+    @property
+    def xml_namespace(self) -> str | None:
+        """The namespace of XML answers, for the protocols that have them."""
+        return self._entry.xml_namespace
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        """The names of all operations, in the model's order."""
+        return tuple(self._catalogue.loaded(self.name).model.operation_names)
+
+    def operation(self, name: str) -> Operation:
+        """The operation of that name. Raises UnknownOperationError."""
+        loaded = self._catalogue.loaded(self.name)
+        found = loaded.operations.get(name)
+        if found is None:
+            if name not in loaded.model.operation_names:
+                raise UnknownOperationError(self.name, name)
+            found = loaded.operations.setdefault(name, _operation(self, loaded.model.operation_model(name)))
+        return found
+
+    def error_shape(self, code: str) -> Shape | None:
+        """The shape of a modelled error, by its name or by its code on the wire; None for unmodelled errors."""
+        return self._catalogue.loaded(self.name).errors.get(code)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in memory, with what has been derived from it so far."""
+
+    model: ServiceModel
+    operations: dict[str, Operation]
+    errors: Mapping[str, Shape]
+
+
+class Catalogue:
+    """Every service that can be described: botocore's, and those in further folders of the same layout.
+
+    A service in a further folder replaces botocore's of the same name. ``~/.aws/models`` is not searched: what the
+    server answers must not depend on whose home it runs in.
+    """
+
+    def __init__(self, extra_data_paths: Sequence[Path] = ()) -> None:
+        extra = [str(path) for path in extra_data_paths]
+        self._paths = [*extra, BOTOCORE_DATA]
+        entries = {entry.name: entry for entry in (*shipped_entries(), *read_entries(extra))}
+        self._services = {name: Service(self, entry) for name, entry in entries.items()}
+        self._by_target = _grouped(self._services.values(), "target_prefix")
+        self._by_signing_name = _grouped(self._services.values(), "signing_name")
+        self._by_endpoint = _grouped(self._services.values(), "endpoint_prefix")
+        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def service(self, name: str) -> Service:
+        """The service stored under ``name``. Raises UnknownServiceError."""
+        found = self._services.get(name)
+        if found is None:
+            raise UnknownServiceError(name)
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all services, sorted."""
+        return tuple(sorted(self._services))
+
+    def find(
+        self, *, target: str | None = None, signing_name: str | None = None, host: str | None = None
+    ) -> Service | None:
+        """Which service a request is for; None if nothing in the request names one.
+
+        ``target`` is the X-Amz-Target header, ``signing_name`` the service in the credential scope, ``host`` the Host
+        header. The target's prefix wins, then the signing name. Services that share one are told apart by the host; if
+        that says nothing, the one whose own name or endpoint prefix it is comes first, then the alphabet decides. The
+        host alone counts only where it is a host name of AWS's.
+        """
+        prefix, dot, _ = (target or "").rpartition(".")
+        candidates = self._by_target.get(TARGET_ALIASES.get(prefix, prefix), ()) if dot else ()
+        candidates = candidates or self._by_signing_name.get(signing_name or "", ())
+        labels = (host or "")[:_HOST_CHARS_MAX].partition(":")[0].lower()
+        if not candidates:
+            on_aws = _AWS_HOST.fullmatch(labels)
+            candidates = self._by_endpoint.get(on_aws["name"].removesuffix("-fips"), ()) if on_aws else ()
+        return min(candidates, key=lambda service: _rank(service, signing_name, labels), default=None)
+
+    def loaded(self, name: str) -> LoadedModel:
+        """The model of a service, from memory or from disk. Raises UnknownServiceError."""
+        with self._lock:
+            found = self._loaded.get(name)
+            if found is not None:
+                self._loaded.move_to_end(name)
+                return found
+        fresh = _load(self._paths, name)
+        with self._lock:
+            # Another thread may have read the same model meanwhile; keep the first, so that shapes stay identical.
+            found = self._loaded.setdefault(name, fresh)
+            while len(self._loaded) > MODELS_KEPT:
+                self._loaded.popitem(last=False)
+            return found
+
+
+def _load(paths: list[str], name: str) -> LoadedModel:
+    try:
+        description = read_model(paths, name)
+    except DataNotFoundError:
+        raise UnknownServiceError(name) from None
+    model = ServiceModel(description, name)
+    errors = {shape.metadata.get("error", {}).get("code", shape.name): shape for shape in model.error_shapes}
+    errors.update({shape.name: shape for shape in model.error_shapes})
+    return LoadedModel(model, {}, errors)
+
+
+def _operation(service: Service, model: OperationModel) -> Operation:
+    return Operation(
+        name=model.name,
+        service=service,
+        input_shape=model.input_shape,
+        output_shape=model.output_shape,
+        http_method=model.http.get("method", "POST"),
+        http_uri=model.http.get("requestUri", "/"),
+    )
+
+
+def _grouped(services: Iterable[Service], attribute: str) -> dict[str, tuple[Service, ...]]:
+    groups: dict[str, tuple[Service, ...]] = {}
+    for service in services:
+        key = getattr(service, attribute)
+        if key is not None:
+            groups[key] = (*groups.get(key, ()), service)
+    return groups
+
+
+def _rank(service: Service, signing_name: str | None, host: str) -> tuple[bool, int, bool, bool, str]:
+    prefix = service.endpoint_prefix
+    on_host = host == prefix or host.startswith((f"{prefix}.", f"{prefix}-fips."))
+    return (
+        not on_host,
+        -len(prefix) if on_host else 0,
+        service.name != signing_name,
+        prefix != signing_name,
+        service.name,
+    )
