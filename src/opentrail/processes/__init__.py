@@ -1,0 +1,1 @@
+"""CHILDREN: child processes, started on free ports, watched, restarted with back-off, stopped by pid."""
