@@ -1,0 +1,76 @@
+"""Settings: defaults, files, environment, and every problem at once."""
+
+from pathlib import Path
+
+import pytest
+
+from opentrail.config import SECTIONS, load, names_of
+from opentrail.errors import ConfigError
+
+
+def test_without_a_file_every_setting_has_its_default() -> None:
+    """No file and no environment: the documented defaults hold."""
+    settings = load(None, {})
+    assert settings.gateway.port == 4566
+    assert settings.delivery.interval_s == 60.0
+    assert settings.trails.bucket_policy == "check"
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    """Sections with one and with two words are read."""
+    file = tmp_path / "opentrail.toml"
+    file.write_text('[delivery]\ninterval_s = 5\n[upstream.s3]\nendpoint = "http://127.0.0.1:1"\ncredentials = "/c"\n')
+    settings = load(file, {})
+    assert settings.delivery.interval_s == 5.0
+    assert settings.upstream_s3.endpoint == "http://127.0.0.1:1"
+    assert settings.gateway.port == 4566
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    """OPENTRAIL_SECTION_NAME stands above the file, converted to the setting's type."""
+    file = tmp_path / "opentrail.toml"
+    file.write_text("[delivery]\ninterval_s = 5\n")
+    environment = {"OPENTRAIL_DELIVERY_INTERVAL_S": "2.5", "OPENTRAIL_GATEWAY_TLS": "true", "OPENTRAIL_HOME": "/x"}
+    settings = load(file, environment)
+    assert settings.delivery.interval_s == 2.5
+    assert settings.gateway.tls is True
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    """Unknown sections, unknown names, wrong types and contradictions come in one error."""
+    file = tmp_path / "opentrail.toml"
+    file.write_text('[gateway]\nport = "x"\ntls_key = "k"\nnope = 1\n[other]\na = 1\n[delivery]\ninterval_s = 0.5\n')
+    with pytest.raises(ConfigError) as caught:
+        load(file, {"OPENTRAIL_LOG_COLOUR": "red"})
+    told = "\n".join(caught.value.problems)
+    for part in (
+        "gateway.port",
+        "gateway.tls_certificate",
+        "gateway.nope",
+        "[other]",
+        "interval_s",
+        "OPENTRAIL_LOG_COLOUR",
+    ):
+        assert part in told
+
+
+@pytest.mark.parametrize("text", ["[gateway", "\xff", "upstream = 3", "gateway = 3"])
+def test_a_broken_file_is_a_config_error(tmp_path: Path, text: str) -> None:
+    """Whatever the file holds, the answer is a ConfigError."""
+    file = tmp_path / "opentrail.toml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError):
+        load(file, {})
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    """A configuration file that was asked for and is absent is an error, not a default."""
+    with pytest.raises(ConfigError, match="does not exist"):
+        load(tmp_path / "absent.toml", {})
+
+
+def test_every_setting_has_a_sentence() -> None:
+    """Documentation is part of the table."""
+    for section in SECTIONS.values():
+        for name, _default, sentence in names_of(section):
+            assert sentence.endswith("."), name
