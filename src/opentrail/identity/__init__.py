@@ -1,0 +1,1 @@
+"""WHO CALLS: principals, credentials, bucket owners and the policies that decide."""
