@@ -1,0 +1,11 @@
+"""The durable record: an append-only, checksummed journal of event records, and what hangs on it.
+
+``journal`` appends and reads; ``outbox`` ties state changes to it; ``cursors`` says how far each reader has come.
+"""
+
+from opentrail.journal.frames import Draft, Frame
+from opentrail.journal.journal import Journal
+from opentrail.journal.opening import Doors
+from opentrail.journal.options import JournalOptions
+
+__all__ = ["Doors", "Draft", "Frame", "Journal", "JournalOptions"]
