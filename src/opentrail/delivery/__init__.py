@@ -1,0 +1,1 @@
+"""JOURNAL TO BUCKET: windows, plans, log files, and the courier that carries them."""

@@ -1,0 +1,52 @@
+"""The object keys of log files: made, and read back (cloudtrail fact sheet 3.2).
+
+    [prefix/]AWSLogs/ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHmmZ_UNIQUE16.json.gz
+
+The stamp is the minute of delivery in UTC, never the time of an event; only UNIQUE16 keeps two files of a minute apart.
+"""
+
+import re
+import string
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from opentrail.trails.names import log_root
+
+UNIQUE_ALPHABET = string.ascii_letters + string.digits
+UNIQUE_LENGTH = 16
+_KEY = re.compile(
+    r"(?:(?P<prefix>.+)/)?AWSLogs/(?P<account>[0-9]{12})/CloudTrail/(?P<region>[\w-]+)/(?P<folder>[0-9]{4}/[0-9]{2}/[0-9]{2})/"
+    r"(?P=account)_CloudTrail_(?P=region)_(?P<stamp>[0-9]{8}T[0-9]{4}Z)_(?P<unique>[A-Za-z0-9]{16})\.json\.gz",
+    re.DOTALL | re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFileKey:
+    """What a log file's key says. ``stamp`` is an aware UTC datetime, whole minutes."""
+
+    prefix: str
+    account_id: str
+    region: str
+    stamp: datetime
+    unique: str
+
+    def __str__(self) -> str:
+        """The object key."""
+        minute = self.stamp.astimezone(UTC)
+        folder = f"{log_root(self.prefix, self.account_id)}CloudTrail/{self.region}/{minute:%Y/%m/%d}"
+        return f"{folder}/{self.account_id}_CloudTrail_{self.region}_{minute:%Y%m%dT%H%MZ}_{self.unique}.json.gz"
+
+
+def parse(key: str) -> LogFileKey | None:
+    """The parts of a log file's key; None for any other key (markers, digests, strangers' objects)."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        return None
+    try:
+        stamp = datetime.strptime(match["stamp"], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    if f"{stamp:%Y/%m/%d}" != match["folder"]:
+        return None
+    return LogFileKey(match["prefix"] or "", match["account"], match["region"], stamp, match["unique"])

@@ -1,0 +1,1 @@
+"""API HANDLERS: one package per service that OpenTrail answers itself."""

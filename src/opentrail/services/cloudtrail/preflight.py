@@ -1,0 +1,68 @@
+"""What is made sure of before a trail is pointed at a bucket (cloudtrail fact sheet 3.4, 3.5)."""
+
+from dataclasses import dataclass
+
+from opentrail.errors import ApiError, OutboundError
+from opentrail.storage.bucket import ObjectStore
+from opentrail.trails.bucket_access import (
+    LOG_FILE_ACL,
+    LOG_FILE_ENCRYPTION,
+    BucketDirectory,
+    BucketPolicyMode,
+    facts_of,
+    insufficiency,
+)
+from opentrail.trails.names import check_bucket_name, check_prefix, marker_key
+from opentrail.trails.trail import Trail
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """Checks a trail's destination and leaves the marker object there."""
+
+    buckets: BucketDirectory
+    store: ObjectStore
+    mode: BucketPolicyMode
+
+    def check(self, trail: Trail) -> None:
+        """Raise ApiError unless the trail's bucket exists and its policy lets CloudTrail write; then put the marker.
+
+        Codes: InvalidS3BucketName-, InvalidS3Prefix-, S3BucketDoesNotExist- and InsufficientS3BucketPolicyException;
+        ServiceUnavailable (503) where the bucket cannot be asked.
+        """
+        check_bucket_name(trail.bucket)
+        check_prefix(trail.prefix)
+        try:
+            if not self.store.bucket_exists(trail.bucket):
+                raise _no_such_bucket(trail.bucket)
+            problem = insufficiency(trail, facts_of(self.buckets, trail.bucket), self.mode)
+            if problem:
+                raise ApiError("InsufficientS3BucketPolicyException", problem)
+            self._put_marker(trail)
+        except OutboundError as error:
+            raise _refusal(trail.bucket, error) from error
+
+    def _put_marker(self, trail: Trail) -> None:
+        """The zero-byte object that shows CloudTrail may write, with the headers of a log file."""
+        self.store.put(
+            trail.bucket,
+            marker_key(trail.prefix, trail.account_id),
+            b"",
+            content_type="application/json",
+            content_encoding="gzip",
+            acl=LOG_FILE_ACL,
+            server_side_encryption=LOG_FILE_ENCRYPTION,
+        )
+
+
+def _no_such_bucket(bucket: str) -> ApiError:
+    return ApiError("S3BucketDoesNotExistException", f"S3 bucket {bucket} does not exist!")
+
+
+def _refusal(bucket: str, error: OutboundError) -> ApiError:
+    if error.code == "NoSuchBucket":
+        return _no_such_bucket(bucket)
+    if error.code == "AccessDenied":
+        message = f"Incorrect S3 bucket policy is detected for bucket: {bucket}. The bucket's server denies access."
+        return ApiError("InsufficientS3BucketPolicyException", message)
+    return ApiError("ServiceUnavailable", f"S3 bucket {bucket} cannot be reached now ({error.code}).", status=503)

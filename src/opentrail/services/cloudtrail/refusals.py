@@ -1,0 +1,91 @@
+"""What CloudTrail's API has and this version does not: whole operations, and parameters of the trail operations.
+
+Every refusal is a modelled error that says so plainly; nothing is accepted and ignored.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from opentrail.errors import ApiError
+
+_LAKE = "CloudTrail Lake (event data stores, channels, queries, dashboards and imports) is not available"
+_SELECTORS = "event selectors are not available; every trail logs all management events"
+_INSIGHTS = "CloudTrail Insights is not available"
+_ORGANIZATIONS = "organization trails and delegated administrators are not available"
+
+_BY_REASON: Mapping[str, tuple[str, ...]] = {
+    _LAKE: (
+        *(
+            "CancelQuery",
+            "CreateChannel",
+            "CreateDashboard",
+            "CreateEventDataStore",
+            "DeleteChannel",
+            "DeleteDashboard",
+        ),
+        *(
+            "DeleteEventDataStore",
+            "DescribeQuery",
+            "DisableFederation",
+            "EnableFederation",
+            "GenerateQuery",
+            "GetChannel",
+        ),
+        *("GetDashboard", "GetEventDataStore", "GetImport", "GetQueryResults", "ListChannels", "ListDashboards"),
+        *("ListEventDataStores", "ListImportFailures", "ListImports", "ListQueries", "RestoreEventDataStore"),
+        *("SearchSampleQueries", "StartDashboardRefresh", "StartEventDataStoreIngestion", "StartImport", "StartQuery"),
+        *("StopEventDataStoreIngestion", "StopImport", "UpdateChannel", "UpdateDashboard", "UpdateEventDataStore"),
+    ),
+    _SELECTORS: ("GetEventSelectors", "PutEventSelectors", "GetEventConfiguration", "PutEventConfiguration"),
+    _INSIGHTS: ("GetInsightSelectors", "PutInsightSelectors", "ListInsightsData", "ListInsightsMetricData"),
+    _ORGANIZATIONS: ("RegisterOrganizationDelegatedAdmin", "DeregisterOrganizationDelegatedAdmin"),
+    "resource-based policies of channels, event data stores and dashboards are not available": (
+        *("DeleteResourcePolicy", "GetResourcePolicy", "PutResourcePolicy"),
+    ),
+    "log file validation is not available, so there are no public keys": ("ListPublicKeys",),
+    "the event history is not available; the log files in the trail's bucket are": ("LookupEvents",),
+}
+
+UNSUPPORTED: Mapping[str, str] = MappingProxyType(
+    {name: f"{reason} in this version." for reason, names in _BY_REASON.items() for name in names}
+)
+"""Operation -> why it is refused. The dispatcher answers UnsupportedOperationException with this text."""
+
+
+def refuse_unsupported_settings(request: Mapping[str, Any]) -> None:
+    """Raise ApiError for a CreateTrail or UpdateTrail request that asks for something trails cannot do yet.
+
+    Empty strings clear a setting (cloudtrail fact sheet 6.2), and there is nothing to clear: they pass.
+    """
+    for member, asked_for, code, reason in _SETTINGS:
+        if member in request and asked_for(request[member]):
+            raise ApiError(code, f"{member}: {reason} in this version.")
+
+
+def _is_set(value: object) -> bool:
+    return bool(value)
+
+
+def _is_given(value: object) -> bool:
+    return value is not None
+
+
+_SETTINGS = (
+    ("IsOrganizationTrail", _is_set, "OrganizationsNotInUseException", "organization trails are not available"),
+    ("SnsTopicName", _is_set, "UnsupportedOperationException", "SNS notification of deliveries is not available"),
+    ("KmsKeyId", _is_set, "UnsupportedOperationException", "encryption with KMS keys is not available; SSE-S3 is used"),
+    ("EnableLogFileValidation", _is_set, "UnsupportedOperationException", "log file validation is not available"),
+    (
+        *("CloudWatchLogsLogGroupArn", _is_set, "CloudWatchLogsDeliveryUnavailableException"),
+        "delivery to CloudWatch Logs is not available",
+    ),
+    (
+        *("CloudWatchLogsRoleArn", _is_set, "CloudWatchLogsDeliveryUnavailableException"),
+        "delivery to CloudWatch Logs is not available",
+    ),
+    (
+        *("RecursiveLogging", _is_given, "UnsupportedOperationException"),
+        "deliveries are never logged themselves, and that cannot be set",
+    ),
+)

@@ -1,0 +1,60 @@
+"""Trails and their status in the form of CloudTrail's answers (cloudtrail fact sheet 6.2, 6.4); wire casing."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from opentrail.trails.store import DeliveryStatus
+from opentrail.trails.trail import Trail
+
+
+def settings_of(trail: Trail) -> dict[str, Any]:
+    """What CreateTrail and UpdateTrail answer; members that are not set are left out."""
+    settings = {
+        "Name": trail.name,
+        "S3BucketName": trail.bucket,
+        "S3KeyPrefix": trail.prefix or None,
+        "IncludeGlobalServiceEvents": trail.include_global_service_events,
+        "IsMultiRegionTrail": trail.is_multi_region,
+        "TrailARN": trail.arn,
+        "LogFileValidationEnabled": False,
+        "IsOrganizationTrail": False,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def description_of(trail: Trail) -> dict[str, Any]:
+    """A ``Trail`` structure, as in GetTrail and DescribeTrails."""
+    return {
+        **settings_of(trail),
+        "HomeRegion": trail.home_region,
+        "HasCustomEventSelectors": False,
+        "HasInsightSelectors": False,
+    }
+
+
+def status_of(trail: Trail, delivery: DeliveryStatus) -> dict[str, Any]:
+    """What GetTrailStatus answers: timestamps are absent until they happened once, the legacy texts are then empty."""
+    status = {
+        "IsLogging": trail.is_logging,
+        "LatestDeliveryError": delivery.latest_error,
+        "LatestDeliveryTime": delivery.latest_delivery_at,
+        "StartLoggingTime": trail.started_at,
+        "StopLoggingTime": trail.stopped_at,
+        "LatestDeliveryAttemptTime": _iso_text(delivery.latest_attempt_at),
+        "LatestDeliveryAttemptSucceeded": _iso_text(delivery.latest_delivery_at),
+        "LatestNotificationAttemptTime": "",
+        "LatestNotificationAttemptSucceeded": "",
+        "TimeLoggingStarted": _iso_text(trail.started_at),
+        "TimeLoggingStopped": _iso_text(trail.stopped_at),
+    }
+    return {name: value for name, value in status.items() if value is not None}
+
+
+def tags_of(tags: Mapping[str, str | None]) -> list[dict[str, str]]:
+    """A ``TagsList``; a tag without a value has its key only."""
+    return [{"Key": key} if value is None else {"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _iso_text(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"

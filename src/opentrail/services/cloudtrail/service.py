@@ -1,0 +1,235 @@
+"""The trail operations of AWS CloudTrail's API (cloudtrail fact sheet 6), in the order of its reference.
+
+Handlers get validated requests in wire casing. Those that write decide on what their own transaction sees. A trail of
+another account does not exist for the caller, and is changed in its home region only.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from opentrail.clock import Clock, Entropy
+from opentrail.errors import ApiError
+from opentrail.events.call import Call
+from opentrail.services.cloudtrail.preflight import Preflight
+from opentrail.services.cloudtrail.refusals import refuse_unsupported_settings
+from opentrail.services.cloudtrail.rendering import description_of, settings_of, status_of, tags_of
+from opentrail.services.cloudtrail.tags import check_tag_count, read_tags
+from opentrail.services.operation import operation
+from opentrail.state.database import Unit
+from opentrail.storage.bucket import ObjectStore
+from opentrail.trails.bucket_access import BucketDirectory, BucketPolicyMode
+from opentrail.trails.names import TrailReference, check_trail_name, parse_reference
+from opentrail.trails.store import Trails
+from opentrail.trails.trail import MAX_TRAILS_PER_REGION, Trail, TrailSet
+
+Request = Mapping[str, Any]
+Response = Mapping[str, Any]
+
+
+class CloudTrailService:
+    """CloudTrail as callers see it."""
+
+    def __init__(
+        self,
+        *,
+        trails: Trails,
+        buckets: BucketDirectory,
+        store: ObjectStore,
+        clock: Clock,
+        entropy: Entropy,
+        mode: BucketPolicyMode = BucketPolicyMode.CHECK,
+    ) -> None:
+        """Serve these trails; ``mode`` says how bucket policies are checked."""
+        self._trails = trails
+        self._preflight = Preflight(buckets, store, mode)
+        self._clock = clock
+        self._entropy = entropy
+
+    @operation("AddTags", writes=True)
+    def add_tags(self, call: Call, request: Request, unit: Unit) -> Response:
+        """Add tags to a trail; a key that exists gets the new value."""
+        tags = read_tags(request["TagsList"])
+        trail = self._tagged_trail(call, request["ResourceId"], self._trails.within(unit)).tagged(tags)
+        check_tag_count(trail)
+        self._trails.put(unit, trail)
+        return {}
+
+    @operation("CreateTrail", writes=True)
+    def create_trail(self, call: Call, request: Request, unit: Unit) -> Response:
+        """Create a trail, which does not log yet."""
+        check_trail_name(request["Name"])
+        refuse_unsupported_settings(request)
+        trail = Trail(
+            trail_id=self._entropy.uuid(),
+            account_id=call.account_id,
+            home_region=call.region,
+            name=request["Name"],
+            bucket=request["S3BucketName"],
+            prefix=request.get("S3KeyPrefix") or "",
+            include_global_service_events=request.get("IncludeGlobalServiceEvents", True),
+            is_multi_region=request.get("IsMultiRegionTrail", False),
+            created_at=self._clock.now(),
+            tags=read_tags(request.get("TagsList") or ()),
+        )
+        _check_combination(trail)
+        check_tag_count(trail)
+        existing = self._trails.within(unit)
+        if existing.has_name_conflict(trail):
+            raise _already_exists(trail)
+        _check_limit(existing, trail)
+        self._preflight.check(trail)
+        self._trails.put(unit, trail)
+        return settings_of(trail)
+
+    @operation("DeleteTrail", writes=True)
+    def delete_trail(self, call: Call, request: Request, unit: Unit) -> Response:
+        """Delete a trail; what it recorded so far is still delivered, objects stay."""
+        trail = self._own_trail(call, request["Name"], unit)
+        self._trails.put(unit, trail.deleted(self._clock.now()))
+        return {}
+
+    @operation("DescribeTrails")
+    def describe_trails(self, call: Call, request: Request) -> Response:
+        """The trails of the region, with shadow trails unless not wanted; or those named, unknown ones left out."""
+        shadows = request.get("includeShadowTrails", True)
+        names = request.get("trailNameList") or ()
+        if names:
+            references = [_reference(call, name) for name in names]
+            found = [self._trails.snapshot.find(reference, call.account_id) for reference in references]
+            chosen = {trail.trail_id: trail for trail in found if trail is not None}.values()
+        else:
+            chosen = {t.trail_id: t for t in self._trails.of(call.account_id) if t.is_visible_in(call.region)}.values()
+        listed = (trail for trail in chosen if shadows or trail.home_region == call.region)
+        return {"trailList": [description_of(trail) for trail in listed]}
+
+    @operation("GetTrail")
+    def get_trail(self, call: Call, request: Request) -> Response:
+        """One trail's settings."""
+        return {"Trail": description_of(self._known_trail(call, request["Name"], self._trails.snapshot))}
+
+    @operation("GetTrailStatus")
+    def get_trail_status(self, call: Call, request: Request) -> Response:
+        """Whether a trail logs, and how its delivery goes."""
+        trail = self._known_trail(call, request["Name"], self._trails.snapshot, say_arn=True)
+        return status_of(trail, self._trails.delivery_status(trail.trail_id))
+
+    @operation("ListTags")
+    def list_tags(self, call: Call, request: Request) -> Response:
+        """The tags of up to twenty trails, by ARN."""
+        _refuse_token(request, "InvalidTokenException")
+        snapshot = self._trails.snapshot
+        found = [(arn, self._resource(call, arn, snapshot)) for arn in request["ResourceIdList"]]
+        return {"ResourceTagList": [{"ResourceId": arn, "TagsList": tags_of(trail.tags)} for arn, trail in found]}
+
+    @operation("ListTrails")
+    def list_trails(self, call: Call, request: Request) -> Response:
+        """All trails of the account over all regions, in one page."""
+        _refuse_token(request, "InvalidNextTokenException")
+        trails = self._trails.of(call.account_id)
+        return {"Trails": [{"TrailARN": t.arn, "Name": t.name, "HomeRegion": t.home_region} for t in trails]}
+
+    @operation("RemoveTags", writes=True)
+    def remove_tags(self, call: Call, request: Request, unit: Unit) -> Response:
+        """Remove tags from a trail by key; values do not matter."""
+        keys = [tag["Key"] for tag in request["TagsList"]]
+        trail = self._tagged_trail(call, request["ResourceId"], self._trails.within(unit))
+        self._trails.put(unit, trail.untagged(keys))
+        return {}
+
+    @operation("StartLogging", writes=True)
+    def start_logging(self, call: Call, request: Request, unit: Unit) -> Response:
+        """Let a trail record calls from now on; nothing changes if it does already."""
+        trail = self._own_trail(call, request["Name"], unit, say_arn=True)
+        self._trails.put(unit, trail.started(self._clock.now()))
+        return {}
+
+    @operation("StopLogging", writes=True)
+    def stop_logging(self, call: Call, request: Request, unit: Unit) -> Response:
+        """End a trail's recording; what was recorded so far is still delivered."""
+        trail = self._own_trail(call, request["Name"], unit, say_arn=True)
+        self._trails.put(unit, trail.stopped(self._clock.now()))
+        return {}
+
+    @operation("UpdateTrail", writes=True)
+    def update_trail(self, call: Call, request: Request, unit: Unit) -> Response:
+        """Change a trail's settings; absent members keep their value, an empty prefix clears it."""
+        refuse_unsupported_settings(request)
+        existing = self._trails.within(unit)
+        before = self._own_trail(call, request["Name"], unit)
+        trail = before.configured(
+            bucket=request.get("S3BucketName"),
+            prefix=request.get("S3KeyPrefix"),
+            is_multi_region=request.get("IsMultiRegionTrail"),
+            include_global_service_events=request.get("IncludeGlobalServiceEvents"),
+        )
+        _check_combination(trail)
+        if trail.is_multi_region and not before.is_multi_region:
+            if existing.has_name_conflict(trail):
+                raise ApiError("ConflictException", f"Trail {trail.name} exists in another region of the account.")
+            _check_limit(existing, trail, code="InvalidParameterCombinationException")
+        if request.get("S3BucketName") is not None or request.get("S3KeyPrefix") is not None:
+            self._preflight.check(trail)
+        self._trails.put(unit, trail)
+        return settings_of(trail)
+
+    def _known_trail(self, call: Call, name_or_arn: str, trails: TrailSet, *, say_arn: bool = False) -> Trail:
+        """The caller's trail of this name or ARN, or TrailNotFoundException.
+
+        ``say_arn``: the operations whose message shows the ARN although a name was given (cloudtrail fact sheet 6.2).
+        """
+        reference = _reference(call, name_or_arn)
+        trail = trails.find(reference, call.account_id)
+        if trail is None:
+            shown = reference.arn if say_arn else name_or_arn
+            raise ApiError("TrailNotFoundException", f"Unknown trail: {shown} for the user: {call.account_id}")
+        return trail
+
+    def _own_trail(self, call: Call, name_or_arn: str, unit: Unit, *, say_arn: bool = False) -> Trail:
+        """The same, to be changed: InvalidHomeRegionException anywhere but in its home region."""
+        trail = self._known_trail(call, name_or_arn, self._trails.within(unit), say_arn=say_arn)
+        if trail.home_region != call.region:
+            message = f"Trail {trail.arn} can only be changed in its home region, {trail.home_region}."
+            raise ApiError("InvalidHomeRegionException", message)
+        return trail
+
+    def _resource(self, call: Call, arn: str, trails: TrailSet) -> Trail:
+        if not arn.startswith("arn:"):
+            raise ApiError("CloudTrailARNInvalidException", f"{arn} is not an ARN; tags are asked for by ARN.")
+        if any(f":{kind}/" in arn for kind in ("eventdatastore", "channel", "dashboard")):
+            raise ApiError("ResourceTypeNotSupportedException", f"Only trails can be tagged in this version: {arn}")
+        trail = trails.find(_reference(call, arn), call.account_id)
+        if trail is None:
+            raise ApiError("ResourceNotFoundException", f"Resource {arn} does not exist.")
+        return trail
+
+    def _tagged_trail(self, call: Call, arn: str, trails: TrailSet) -> Trail:
+        trail = self._resource(call, arn, trails)
+        if trail.home_region != call.region:
+            message = f"Trail {trail.arn} can only be tagged in its home region, {trail.home_region}."
+            raise ApiError("OperationNotPermittedException", message)
+        return trail
+
+
+def _reference(call: Call, name_or_arn: str) -> TrailReference:
+    return parse_reference(name_or_arn, account_id=call.account_id, region=call.region)
+
+
+def _check_combination(trail: Trail) -> None:
+    if trail.is_multi_region and not trail.include_global_service_events:
+        raise ApiError("InvalidParameterCombinationException", "Multi-Region trail must include global service events.")
+
+
+def _check_limit(existing: TrailSet, trail: Trail, *, code: str = "MaximumNumberOfTrailsExceededException") -> None:
+    if existing.exceeds_limit(trail):
+        message = f"User: {trail.account_id} already has {MAX_TRAILS_PER_REGION} trails in a region of this trail."
+        raise ApiError(code, message)
+
+
+def _already_exists(trail: Trail) -> ApiError:
+    message = f"Trail {trail.name} already exists for customer: {trail.account_id}"
+    return ApiError("TrailAlreadyExistsException", message)
+
+
+def _refuse_token(request: Request, code: str) -> None:
+    if request.get("NextToken"):
+        raise ApiError(code, "The token is not valid: everything was answered in one page.")

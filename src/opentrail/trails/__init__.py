@@ -1,0 +1,1 @@
+"""WHAT TO KEEP: trails, and which records they take."""

@@ -1,0 +1,167 @@
+"""Where trails and the state of their delivery are kept.
+
+Rules. Changes go through a unit of work; whoever decides on the strength of what exists (duplicates, limits) asks
+``within(unit)``, which sees the unit's own transaction. Everybody else, the hot path above all, asks ``snapshot``: an
+immutable set in memory that is replaced after each commit.
+"""
+
+import json
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from opentrail.state.database import Database, Unit, metadata
+from opentrail.trails.names import parse_reference
+from opentrail.trails.trail import Trail, TrailSet
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as integer microseconds since 1970 (exact, sortable, the same in every engine)."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002  # SA's
+        """Python to database; ValueError for a datetime without zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a datetime without time zone")
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  # SA's
+        """Database to Python."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+trails_table = sa.Table(
+    "trails",
+    metadata,
+    sa.Column("trail_id", sa.String(36), primary_key=True),
+    sa.Column("account_id", sa.String(12), nullable=False),
+    sa.Column("home_region", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("bucket", sa.String(63), nullable=False),
+    sa.Column("prefix", sa.String(200), nullable=False),
+    sa.Column("include_global_service_events", sa.Boolean, nullable=False),
+    sa.Column("is_multi_region", sa.Boolean, nullable=False),
+    sa.Column("is_logging", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("started_at", Instant),
+    sa.Column("stopped_at", Instant),
+    sa.Column("deleted_at", Instant),
+    sa.Column("tags", sa.Text, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+)
+sa.Index(
+    "trails_live_name",
+    trails_table.c.account_id,
+    trails_table.c.home_region,
+    trails_table.c.name,
+    unique=True,
+    sqlite_where=trails_table.c.deleted_at.is_(None),
+    postgresql_where=trails_table.c.deleted_at.is_(None),
+)
+
+status_table = sa.Table(
+    "delivery_status",
+    metadata,
+    sa.Column("trail_id", sa.String(36), primary_key=True),
+    sa.Column("latest_delivery_at", Instant),
+    sa.Column("latest_attempt_at", Instant),
+    sa.Column("latest_error", sa.String(128)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStatus:
+    """How a trail's delivery goes: the last success, the last attempt, and that one's error code if it failed."""
+
+    latest_delivery_at: datetime | None = None
+    latest_attempt_at: datetime | None = None
+    latest_error: str | None = None
+
+    def delivered(self, at: datetime) -> "DeliveryStatus":
+        """A log file is in the bucket."""
+        return DeliveryStatus(latest_delivery_at=at, latest_attempt_at=at)
+
+    def failed(self, at: datetime, code: str) -> "DeliveryStatus":
+        """An attempt ended with an error code; the last success stays known."""
+        return DeliveryStatus(self.latest_delivery_at, at, code)
+
+
+class Trails:
+    """The trails of every account."""
+
+    def __init__(self, database: Database) -> None:
+        """Read all trails; the tables must exist."""
+        self._database = database
+        self._reloading = threading.Lock()
+        self._snapshot = TrailSet()
+        self.reload()
+
+    @property
+    def snapshot(self) -> TrailSet:
+        """The trails as of the last commit."""
+        return self._snapshot
+
+    def reload(self) -> None:
+        """Replace the snapshot by what is committed."""
+        with self._reloading, self._database.read() as connection:  # in turns: an older view never replaces a newer one
+            self._snapshot = _load(connection)
+
+    def within(self, unit: Unit) -> TrailSet:
+        """The trails as the unit's transaction sees them."""
+        return _load(unit.connection)
+
+    def find(self, account_id: str, region: str, name_or_arn: str) -> Trail | None:
+        """The trail that a caller of ``account_id`` in ``region`` names; ApiError where the name cannot be one."""
+        return self._snapshot.find(parse_reference(name_or_arn, account_id=account_id, region=region), account_id)
+
+    def of(self, account_id: str) -> tuple[Trail, ...]:
+        """The account's trails over all regions, by name."""
+        return self._snapshot.of(account_id)
+
+    def put(self, unit: Unit, trail: Trail) -> None:
+        """Write a trail, new or changed."""
+        row = {column.name: getattr(trail, column.name) for column in trails_table.columns}
+        row["tags"] = json.dumps(trail.tags)
+        unit.execute(sa.delete(trails_table).where(trails_table.c.trail_id == trail.trail_id))
+        unit.execute(sa.insert(trails_table).values(**row))
+        unit.after_commit(self.reload)
+
+    def forget(self, unit: Unit, trail_id: str) -> None:
+        """Remove the last of a deleted trail, once its delivery has ended."""
+        for table in (trails_table, status_table):
+            unit.execute(sa.delete(table).where(table.c.trail_id == trail_id))
+        unit.after_commit(self.reload)
+
+    def delivery_status(self, trail_id: str) -> DeliveryStatus:
+        """How the trail's delivery goes; an empty status before the first attempt."""
+        columns = [status_table.c[name] for name in ("latest_delivery_at", "latest_attempt_at", "latest_error")]
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(*columns).where(status_table.c.trail_id == trail_id)).one_or_none()
+        return DeliveryStatus() if row is None else DeliveryStatus(*row)
+
+    def put_delivery_status(self, unit: Unit, trail_id: str, status: DeliveryStatus) -> None:
+        """Write down how the last attempt went."""
+        unit.execute(sa.delete(status_table).where(status_table.c.trail_id == trail_id))
+        unit.execute(
+            sa.insert(status_table).values(
+                trail_id=trail_id,
+                latest_delivery_at=status.latest_delivery_at,
+                latest_attempt_at=status.latest_attempt_at,
+                latest_error=status.latest_error,
+            )
+        )
+
+
+def _load(connection: sa.Connection) -> TrailSet:
+    rows = connection.execute(sa.select(trails_table)).mappings()
+    return TrailSet(Trail(**{**row, "tags": json.loads(row["tags"])}) for row in rows)

@@ -1,0 +1,390 @@
+"""CloudTrail's trail operations, as handlers over a real state database and an object store in memory."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from opentrail.clock import SystemEntropy
+from opentrail.errors import ApiError, OutboundError
+from opentrail.events.call import Call
+from opentrail.identity.policy import Policy, parse
+from opentrail.identity.principal import Principal, PrincipalType
+from opentrail.services.cloudtrail.service import CloudTrailService
+from opentrail.services.operation import handlers_of
+from opentrail.state.database import Database
+from opentrail.trails.bucket_access import BucketPolicyMode
+from opentrail.trails.store import DeliveryStatus, Trails
+from opentrail.trails.trail import Trail
+from tests.support.memory_store import MemoryObjectStore
+
+ACCOUNT = "123456789012"
+OTHER = "210987654321"
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+ARN = f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/audit"
+OPEN_POLICY = parse(
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"cloudtrail.amazonaws.com"},'
+    '"Action":["s3:GetBucketAcl","s3:PutObject"],"Resource":["arn:aws:s3:::logs-bucket","arn:aws:s3:::logs-bucket/*"]}]}'
+)
+
+
+class StoppedClock:
+    """A clock that stands where it is put."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+
+class OneBucketPolicy:
+    """What is known of buckets: one owner and one policy for all."""
+
+    def __init__(self) -> None:
+        self.known: Policy | None = OPEN_POLICY
+
+    def owner(self, name: str) -> str | None:
+        return ACCOUNT
+
+    def policy(self, name: str) -> Policy | None:
+        return self.known
+
+
+class World:
+    """The service with everything behind it, and a caller."""
+
+    def __init__(self, mode: BucketPolicyMode = BucketPolicyMode.CHECK) -> None:
+        self.database = Database(None)
+        self.database.create_tables()
+        self.trails = Trails(self.database)
+        self.store = MemoryObjectStore("logs-bucket", "second-bucket")
+        self.buckets = OneBucketPolicy()
+        self.clock = StoppedClock()
+        self.handlers = handlers_of(
+            CloudTrailService(
+                trails=self.trails,
+                buckets=self.buckets,
+                store=self.store,
+                clock=self.clock,
+                entropy=SystemEntropy(),
+                mode=mode,
+            )
+        )
+
+    def call(
+        self, operation: str, *, account_id: str = ACCOUNT, region: str = "us-east-1", **request: Any
+    ) -> Mapping[str, Any]:
+        """Carry an operation out as the dispatcher would."""
+        handler = self.handlers[operation]
+        call = Call(
+            request_id="r",
+            received_at=NOW,
+            account_id=account_id,
+            region=region,
+            principal=Principal(PrincipalType.ROOT, account_id=account_id),
+            event_source="cloudtrail.amazonaws.com",
+            event_name=operation,
+            read_only=not handler.writes,
+        )
+        if not handler.writes:
+            return handler.method(call, request)
+        with self.database.unit() as unit:
+            return handler.method(call, request, unit)
+
+    def create(self, name: str = "audit", **settings: Any) -> Mapping[str, Any]:
+        """Create a trail into logs-bucket."""
+        return self.call("CreateTrail", **{"Name": name, "S3BucketName": "logs-bucket", **settings})
+
+    def only_trail(self) -> Trail:
+        """The one trail that there is."""
+        (trail,) = self.trails.snapshot.every()
+        return trail
+
+
+@pytest.fixture
+def world() -> World:
+    """A world without trails."""
+    return World()
+
+
+def refusal(world: World, operation: str, **request: Any) -> tuple[str, str]:
+    """Code and message of the refusal that a call must meet; nothing may have changed."""
+    before = world.trails.snapshot.every()
+    with pytest.raises(ApiError) as refused:
+        world.call(operation, **request)
+    assert world.trails.snapshot.every() == before
+    return refused.value.code, refused.value.message
+
+
+def test_create_trail_answers_its_settings_and_does_not_log(world: World) -> None:
+    """CreateTrail answers the trail's settings with defaults, leaves the marker object, and the trail does not log."""
+    assert world.create(S3KeyPrefix="org") == {
+        "Name": "audit",
+        "S3BucketName": "logs-bucket",
+        "S3KeyPrefix": "org",
+        "IncludeGlobalServiceEvents": True,
+        "IsMultiRegionTrail": False,
+        "TrailARN": ARN,
+        "LogFileValidationEnabled": False,
+        "IsOrganizationTrail": False,
+    }
+    assert world.call("GetTrailStatus", Name="audit")["IsLogging"] is False
+    marker = world.store.buckets["logs-bucket"][f"org/AWSLogs/{ACCOUNT}/CloudTrail/"]
+    assert (marker.body, marker.acl) == (b"", "bucket-owner-full-control")
+    assert (marker.head.content_type, marker.head.content_encoding) == ("application/json", "gzip")
+    assert marker.head.server_side_encryption == "AES256"
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"Name": "a"}, "InvalidTrailNameException"),
+        ({"Name": ARN}, "InvalidTrailNameException"),
+        ({"S3BucketName": "NO"}, "InvalidS3BucketNameException"),
+        ({"S3BucketName": "no-such-bucket"}, "S3BucketDoesNotExistException"),
+        ({"S3KeyPrefix": "x" * 201}, "InvalidS3PrefixException"),
+        ({"IsMultiRegionTrail": True, "IncludeGlobalServiceEvents": False}, "InvalidParameterCombinationException"),
+        ({"IsOrganizationTrail": True}, "OrganizationsNotInUseException"),
+        ({"SnsTopicName": "topic"}, "UnsupportedOperationException"),
+        ({"KmsKeyId": "alias/key"}, "UnsupportedOperationException"),
+        ({"EnableLogFileValidation": True}, "UnsupportedOperationException"),
+        ({"CloudWatchLogsRoleArn": "arn:aws:iam::1:role/r"}, "CloudWatchLogsDeliveryUnavailableException"),
+        ({"RecursiveLogging": False}, "UnsupportedOperationException"),
+        ({"TagsList": [{"Key": "a"}, {"Key": "a"}]}, "InvalidTagParameterException"),
+        ({"TagsList": [{"Key": "aws:a"}]}, "InvalidTagParameterException"),
+        ({"TagsList": [{"Key": f"k{n}"} for n in range(51)]}, "TagsLimitExceededException"),
+    ],
+)
+def test_create_trail_refuses_what_it_cannot_do(world: World, settings: dict[str, Any], code: str) -> None:
+    """Every wrong or unavailable setting is refused with its modelled code, and neither trail nor marker is left."""
+    request = {"Name": "audit", "S3BucketName": "logs-bucket", **settings}
+    assert refusal(world, "CreateTrail", **request)[0] == code
+    assert world.store.puts == []
+
+
+def test_settings_that_are_off_are_no_refusal(world: World) -> None:
+    """Unavailable settings that are off or empty pass, because they change nothing."""
+    world.create(EnableLogFileValidation=False, IsOrganizationTrail=False, SnsTopicName="", KmsKeyId="", S3KeyPrefix="")
+
+
+def test_a_missing_bucket_has_cloudtrails_message(world: World) -> None:
+    """The message for a bucket that does not exist is CloudTrail's."""
+    refused = refusal(world, "CreateTrail", Name="audit", S3BucketName="no-such-bucket")
+    assert refused == ("S3BucketDoesNotExistException", "S3 bucket no-such-bucket does not exist!")
+
+
+def test_an_insufficient_policy_is_refused_by_name(world: World) -> None:
+    """Without the policy statements the trail is refused, and the message names what is missing."""
+    world.buckets.known = None
+    code, message = refusal(world, "CreateTrail", Name="audit", S3BucketName="logs-bucket")
+    assert code == "InsufficientS3BucketPolicyException"
+    assert message.startswith("Incorrect S3 bucket policy is detected for bucket: logs-bucket")
+    assert "s3:PutObject" in message
+
+
+def test_mode_trust_needs_no_policy_on_own_buckets() -> None:
+    """In mode trust a bucket of the own account is accepted without a policy."""
+    world = World(BucketPolicyMode.TRUST)
+    world.buckets.known = None
+    world.create()
+
+
+def test_an_unreachable_bucket_is_said_to_be_unreachable(world: World) -> None:
+    """When the bucket's server does not answer, the caller hears 503, and the trail is not created."""
+    world.store.outage = OutboundError("ConnectionError", "refused")
+    with pytest.raises(ApiError) as refused:
+        world.create()
+    assert (refused.value.code, refused.value.status) == ("ServiceUnavailable", 503)
+    assert world.trails.snapshot.every() == ()
+
+
+def test_a_taken_name_is_refused(world: World) -> None:
+    """A second trail of the name is refused in the region, and in every region if either is multi-region."""
+    world.create(IsMultiRegionTrail=True)
+    request = {"Name": "audit", "S3BucketName": "logs-bucket"}
+    assert refusal(world, "CreateTrail", **request)[0] == "TrailAlreadyExistsException"
+    assert refusal(world, "CreateTrail", region="eu-west-1", **request)[0] == "TrailAlreadyExistsException"
+    world.call("CreateTrail", account_id=OTHER, **request)
+
+
+def test_the_sixth_trail_of_a_region_is_refused(world: World) -> None:
+    """Five trails per region, multi-region trails counting everywhere."""
+    world.call("CreateTrail", region="eu-west-1", Name="wide", S3BucketName="logs-bucket", IsMultiRegionTrail=True)
+    for number in range(4):
+        world.create(f"trail{number}")
+    code, _ = refusal(world, "CreateTrail", Name="sixth", S3BucketName="logs-bucket")
+    assert code == "MaximumNumberOfTrailsExceededException"
+
+
+def test_start_and_stop_are_idempotent_and_shown_in_the_status(world: World) -> None:
+    """StartLogging and StopLogging take effect once; the status shows times, and texts in the legacy fields."""
+    world.create()
+    world.call("StartLogging", Name="audit")
+    world.clock.at += timedelta(minutes=1)
+    world.call("StartLogging", Name=ARN)
+    status = world.call("GetTrailStatus", Name=ARN)
+    assert status == {
+        "IsLogging": True,
+        "StartLoggingTime": NOW,
+        "LatestDeliveryAttemptTime": "",
+        "LatestDeliveryAttemptSucceeded": "",
+        "LatestNotificationAttemptTime": "",
+        "LatestNotificationAttemptSucceeded": "",
+        "TimeLoggingStarted": "2026-11-23T12:00:00Z",
+        "TimeLoggingStopped": "",
+    }
+    world.call("StopLogging", Name="audit")
+    world.clock.at += timedelta(minutes=1)
+    world.call("StopLogging", Name="audit")
+    status = world.call("GetTrailStatus", Name="audit")
+    assert (status["IsLogging"], status["StopLoggingTime"]) == (False, NOW + timedelta(minutes=1))
+
+
+def test_the_status_shows_delivery(world: World) -> None:
+    """Last delivery, last attempt and its error code come from the courier's status."""
+    world.create()
+    trail_id = world.only_trail().trail_id
+    with world.database.unit() as unit:
+        failed = DeliveryStatus().delivered(NOW).failed(NOW + timedelta(minutes=5), "AccessDenied")
+        world.trails.put_delivery_status(unit, trail_id, failed)
+    status = world.call("GetTrailStatus", Name="audit")
+    assert (status["LatestDeliveryTime"], status["LatestDeliveryError"]) == (NOW, "AccessDenied")
+    assert status["LatestDeliveryAttemptTime"] == "2026-11-23T12:05:00Z"
+    assert status["LatestDeliveryAttemptSucceeded"] == "2026-11-23T12:00:00Z"
+
+
+def test_unknown_trails_are_named_as_cloudtrail_names_them(world: World) -> None:
+    """The message shows the ARN for logging and status calls, and the name as given for the others."""
+    for operation in ("StartLogging", "StopLogging", "GetTrailStatus"):
+        expected = ("TrailNotFoundException", f"Unknown trail: {ARN} for the user: {ACCOUNT}")
+        assert refusal(world, operation, Name="audit") == expected
+    for operation in ("UpdateTrail", "DeleteTrail", "GetTrail"):
+        expected = ("TrailNotFoundException", f"Unknown trail: audit for the user: {ACCOUNT}")
+        assert refusal(world, operation, Name="audit") == expected
+
+
+def test_another_accounts_trail_does_not_exist(world: World) -> None:
+    """An account cannot see, change or delete another's trail, even by ARN."""
+    world.create()
+    for operation in ("GetTrail", "GetTrailStatus", "StartLogging", "StopLogging", "DeleteTrail", "UpdateTrail"):
+        assert refusal(world, operation, account_id=OTHER, Name=ARN)[0] == "TrailNotFoundException"
+    assert world.call("DescribeTrails", account_id=OTHER, trailNameList=[ARN]) == {"trailList": []}
+    assert world.call("ListTrails", account_id=OTHER) == {"Trails": []}
+
+
+def test_shadow_trails_are_seen_but_not_changed(world: World) -> None:
+    """In another region a multi-region trail is found by name, and changing it raises InvalidHomeRegionException."""
+    world.create(IsMultiRegionTrail=True)
+    assert world.call("GetTrail", region="eu-west-1", Name="audit")["Trail"]["HomeRegion"] == "us-east-1"
+    for operation in ("StartLogging", "StopLogging", "DeleteTrail", "UpdateTrail"):
+        assert refusal(world, operation, region="eu-west-1", Name="audit")[0] == "InvalidHomeRegionException"
+
+
+def test_describe_trails_shows_the_region_and_its_shadows(world: World) -> None:
+    """DescribeTrails shows the region's trails and shadows, drops unknown names, and refuses malformed ones."""
+    world.create("wide", IsMultiRegionTrail=True)
+    world.call("CreateTrail", region="eu-west-1", Name="ireland", S3BucketName="logs-bucket")
+
+    def names(**request: Any) -> list[str]:
+        return [trail["Name"] for trail in world.call("DescribeTrails", **request)["trailList"]]
+
+    assert names(region="eu-west-1") == ["ireland", "wide"]
+    assert names(region="eu-west-1", includeShadowTrails=False) == ["ireland"]
+    assert names() == ["wide"]
+    assert names(trailNameList=["wide", "nobody", "ireland", "wide"]) == ["wide"]
+    assert names(trailNameList=[ARN.replace("us-east-1", "eu-west-1").replace("audit", "ireland")]) == ["ireland"]
+    assert refusal(world, "DescribeTrails", trailNameList=["x"])[0] == "InvalidTrailNameException"
+    assert refusal(world, "DescribeTrails", trailNameList=["arn:x"])[0] == "CloudTrailARNInvalidException"
+
+
+def test_a_described_trail_has_its_whole_structure(world: World) -> None:
+    """GetTrail and DescribeTrails show the same structure, without optional texts that are not set."""
+    world.create()
+    described = world.call("GetTrail", Name="audit")["Trail"]
+    assert world.call("DescribeTrails")["trailList"] == [described]
+    assert (described["HomeRegion"], described["HasCustomEventSelectors"]) == ("us-east-1", False)
+    assert "S3KeyPrefix" not in described
+
+
+def test_list_trails_covers_all_regions(world: World) -> None:
+    """ListTrails names every trail of the account with ARN and home region; a token it never gave is refused."""
+    world.create()
+    world.call("CreateTrail", region="eu-west-1", Name="ireland", S3BucketName="logs-bucket")
+    listed = world.call("ListTrails", region="ap-south-1")["Trails"]
+    assert listed[0] == {"TrailARN": ARN, "Name": "audit", "HomeRegion": "us-east-1"}
+    assert len(listed) == 2
+    assert refusal(world, "ListTrails", NextToken="forged")[0] == "InvalidNextTokenException"
+
+
+def test_update_trail_changes_what_is_given_only(world: World) -> None:
+    """Absent members keep their value, an empty prefix clears it, and the new destination gets its marker."""
+    world.create(S3KeyPrefix="org")
+    world.call("StartLogging", Name="audit")
+    updated = world.call("UpdateTrail", Name="audit", S3KeyPrefix="")
+    assert "S3KeyPrefix" not in updated
+    assert updated["S3BucketName"] == "logs-bucket"
+    assert world.only_trail().is_logging
+    assert f"AWSLogs/{ACCOUNT}/CloudTrail/" in world.store.buckets["logs-bucket"]
+    assert refusal(world, "UpdateTrail", Name="audit", S3BucketName="second-bucket")[0] == (
+        "InsufficientS3BucketPolicyException"
+    )
+
+
+def test_update_trail_keeps_the_rules_of_regions(world: World) -> None:
+    """Global events belong to multi-region trails, and a name taken elsewhere forbids becoming one."""
+    world.create()
+    world.call("UpdateTrail", Name="audit", IsMultiRegionTrail=True)
+    code, _ = refusal(world, "UpdateTrail", Name="audit", IncludeGlobalServiceEvents=False)
+    assert code == "InvalidParameterCombinationException"
+    single = world.call("UpdateTrail", Name="audit", IsMultiRegionTrail=False)
+    assert single["IncludeGlobalServiceEvents"] is False
+    world.call("CreateTrail", region="eu-west-1", Name="audit", S3BucketName="logs-bucket")
+    wide = {"IsMultiRegionTrail": True, "IncludeGlobalServiceEvents": True}
+    assert refusal(world, "UpdateTrail", Name="audit", **wide)[0] == "ConflictException"
+
+
+def test_update_trail_refuses_what_is_unavailable(world: World) -> None:
+    """UpdateTrail refuses unavailable settings like CreateTrail."""
+    world.create()
+    assert refusal(world, "UpdateTrail", Name="audit", EnableLogFileValidation=True)[0] == (
+        "UnsupportedOperationException"
+    )
+
+
+def test_a_deleted_trail_frees_its_name(world: World) -> None:
+    """After DeleteTrail the trail is unknown and another may take its name, with another id."""
+    world.create()
+    first = world.only_trail().trail_id
+    world.call("DeleteTrail", Name="audit")
+    assert refusal(world, "GetTrail", Name="audit")[0] == "TrailNotFoundException"
+    world.create()
+    assert world.trails.of(ACCOUNT)[0].trail_id != first
+
+
+def test_tags_are_added_overwritten_listed_and_removed_by_arn(world: World) -> None:
+    """AddTags overwrites by key, RemoveTags goes by key, ListTags shows all; a tag may have no value."""
+    world.create(TagsList=[{"Key": "team", "Value": "audit"}])
+    world.call("AddTags", ResourceId=ARN, TagsList=[{"Key": "team", "Value": "security"}, {"Key": "bare"}])
+    listed = world.call("ListTags", ResourceIdList=[ARN])["ResourceTagList"]
+    tags = [{"Key": "team", "Value": "security"}, {"Key": "bare"}]
+    assert listed == [{"ResourceId": ARN, "TagsList": tags}]
+    world.call("RemoveTags", ResourceId=ARN, TagsList=[{"Key": "team", "Value": "whatever"}, {"Key": "absent"}])
+    assert world.call("ListTags", ResourceIdList=[ARN])["ResourceTagList"][0]["TagsList"] == [{"Key": "bare"}]
+
+
+def test_tags_refuse_what_is_not_a_trails_arn(world: World) -> None:
+    """A name, an unknown ARN, another kind of resource, another region and a fifty-first tag are each refused."""
+    world.create(TagsList=[{"Key": f"k{n}"} for n in range(50)])
+    one = [{"Key": "one"}]
+    store_arn = f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:eventdatastore/x"
+    assert refusal(world, "AddTags", ResourceId="audit", TagsList=one)[0] == "CloudTrailARNInvalidException"
+    assert refusal(world, "AddTags", ResourceId=ARN + "2", TagsList=one)[0] == "ResourceNotFoundException"
+    assert refusal(world, "AddTags", ResourceId=store_arn, TagsList=one)[0] == "ResourceTypeNotSupportedException"
+    assert refusal(world, "AddTags", ResourceId=ARN, TagsList=one)[0] == "TagsLimitExceededException"
+    elsewhere = refusal(world, "AddTags", region="eu-west-1", ResourceId=ARN, TagsList=one)
+    assert elsewhere[0] == "OperationNotPermittedException"
