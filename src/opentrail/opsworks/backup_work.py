@@ -1,0 +1,187 @@
+"""The background work on backups: making one, and deleting one.
+
+Rules: opsworks-cm fact sheet 8.3. A backup is a consistent copy of the server's files as one archive, encrypted by the
+store, in a private bucket of the account (one per account and region, named with its first server). Repeating a backup
+that was interrupted writes the same keys again.
+"""
+
+import logging
+import string
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from opentrail.clock import Clock, Entropy
+from opentrail.errors import OutboundError
+from opentrail.opsworks.archive import ArchiveDigest, write_archive
+from opentrail.opsworks.backups import Backup, BackupStatus
+from opentrail.opsworks.engine import Engine, EngineSpec
+from opentrail.opsworks.server import Server, ServerStatus
+from opentrail.opsworks.store import OpsWorksStore
+from opentrail.opsworks.tags import remove_all_tags
+from opentrail.state.database import Unit
+from opentrail.storage.bucket import ObjectStore
+
+BUCKET_RANDOM_LENGTH = 12
+PUT_ATTEMPTS = 3
+_ENCRYPTION = "AES256"
+_log = logging.getLogger(__name__)
+
+
+class RegisterBucket(Protocol):
+    """Tells whoever keeps buckets' owners that a bucket belongs to an account, within the unit that names it."""
+
+    def __call__(self, unit: Unit, bucket: str, account_id: str, region: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackupPlaces:
+    """Where backups go: the object store, a private directory for archives in the making, and bucket ownership."""
+
+    objects: ObjectStore
+    scratch: Path
+    register_bucket: RegisterBucket
+
+
+class BackupWork:
+    """Makes and deletes backups."""
+
+    def __init__(
+        self, store: OpsWorksStore, engine: Engine, places: BackupPlaces, clock: Clock, entropy: Entropy
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._places = places
+        self._clock = clock
+        self._entropy = entropy
+
+    def ensure_bucket(self, account_id: str, region: str) -> str:
+        """The bucket for backups of an account and region; chosen, registered and made where there is none yet.
+
+        Raises OutboundError where the store cannot make it; the choice stays.
+        """
+        bucket = self._chosen_bucket(account_id, region)
+        if not self._places.objects.bucket_exists(bucket):
+            self._places.objects.create_bucket(bucket)
+        return bucket
+
+    def back_up(self, server: Server, stopping: Callable[[], bool]) -> None:
+        """Make the backup that a BACKING_UP server waits for; the server is RUNNING afterwards, to be checked."""
+        with self._store.database.read() as connection:
+            backup = self._store.backup_in_progress(connection, server.server_id)
+        if backup is None:
+            self._finish(server, None)
+            return
+        try:
+            done = self._make(server, backup)
+        except (OutboundError, OSError) as error:
+            if stopping():
+                return  # it is made again after the next start
+            _log.error("backup %s failed: %s", backup.backup_id, error)
+            done = backup.failed(str(error))
+        self._finish(server, done)
+
+    def delete(self, number: int) -> None:
+        """Remove a DELETING backup from the bucket, then its row."""
+        with self._store.database.read() as connection:
+            backup = self._store.backup_by_number(connection, number)
+        if backup is None or backup.status is not BackupStatus.DELETING:
+            return
+        try:
+            self._delete_objects(backup)
+        except OutboundError as error:
+            _log.warning("backup %s is not deleted yet: %s", backup.backup_id, error)
+            return
+        with self._store.database.unit() as unit:
+            remove_all_tags(unit, backup.arn)
+            self._store.remove_backup(unit, backup)
+
+    def _delete_objects(self, backup: Backup) -> None:
+        with self._store.database.read() as connection:
+            bucket = self._store.backup_bucket(connection, backup.account_id, backup.region)
+        if bucket is None or not self._places.objects.bucket_exists(bucket):
+            return
+        for key in (backup.archive_key, backup.log_key):
+            self._places.objects.delete(bucket, key)
+
+    def _make(self, server: Server, backup: Backup) -> Backup:
+        self._engine.start(EngineSpec(server.server_id, server.endpoint))
+        tools_version = self._engine.describe()
+        bucket = self.ensure_bucket(backup.account_id, backup.region)
+        with tempfile.TemporaryFile(dir=self._places.scratch) as archive:
+            with self._engine.snapshot(server.server_id) as directory:
+                described = _description(backup, tools_version)
+                digest = write_archive(archive, directory, described, backup.created_at)
+            self._put(bucket, backup.archive_key, archive, "application/gzip")
+        log = self._log_text(backup, digest).encode("utf-8")
+        self._places.objects.put(
+            bucket, backup.log_key, log, content_type="text/plain", server_side_encryption=_ENCRYPTION
+        )
+        return backup.stored(
+            bucket=bucket, archive_bytes=digest.size_bytes, archive_sha256=digest.sha256, tools_version=tools_version
+        )
+
+    def _put(self, bucket: str, key: str, body: BinaryIO, content_type: str) -> None:
+        """Store a file, trying again where the store says that may help."""
+        for attempt in range(1, PUT_ATTEMPTS + 1):
+            body.seek(0)
+            try:
+                self._places.objects.put(
+                    bucket, key, body, content_type=content_type, server_side_encryption=_ENCRYPTION
+                )
+            except OutboundError as error:
+                if attempt == PUT_ATTEMPTS or not error.retryable:
+                    raise
+            else:
+                return
+
+    def _finish(self, server: Server, backup: Backup | None) -> None:
+        """Store how the backup ended and release the server, together."""
+        with self._store.database.unit() as unit:
+            if backup is not None:
+                self._store.put_backup(unit, backup)
+            now = self._store.server_by_id(unit.connection, server.server_id)
+            if now is None:
+                return
+            if now.status is ServerStatus.BACKING_UP:
+                self._store.put_server(unit, now.moved(ServerStatus.RUNNING))
+            if backup is not None:
+                self._store.note(unit, now, _event(backup), self._clock.now(), backup.log_url)
+
+    def _chosen_bucket(self, account_id: str, region: str) -> str:
+        with self._store.database.unit() as unit:
+            bucket = self._store.backup_bucket(unit.connection, account_id, region)
+            if bucket is None:
+                random = self._entropy.text(BUCKET_RANDOM_LENGTH, string.ascii_lowercase + string.digits)
+                bucket = f"aws-opsworks-cm-{account_id}-{region}-{random}"
+                self._store.add_backup_bucket(unit, account_id, region, bucket)
+                self._places.register_bucket(unit, bucket, account_id, region)
+        return bucket
+
+    def _log_text(self, backup: Backup, digest: ArchiveDigest) -> str:
+        lines = (
+            (backup.created_at, f"Backup of {backup.server.name} started"),
+            (self._clock.now(), f"{backup.archive_key}: {digest.size_bytes} bytes, SHA-256 {digest.sha256}"),
+            (self._clock.now(), "Backup completed successfully"),
+        )
+        return "".join(f"{at:%Y/%m/%d %H:%M:%S} UTC  {text}\n" for at, text in lines)
+
+
+def _description(backup: Backup, engine: str) -> dict[str, str | None]:
+    server = backup.server
+    return {
+        "backupId": backup.backup_id,
+        "createdAt": backup.created_at.isoformat(),
+        "engine": engine,
+        "serverName": server.name,
+        "serverArn": server.arn,
+        "endpoint": server.endpoint,
+    }
+
+
+def _event(backup: Backup) -> str:
+    if backup.status is BackupStatus.OK:
+        return f"Backup {backup.backup_id} completed successfully"
+    return f"Backup {backup.backup_id} failed: {backup.status_description}"

@@ -1,0 +1,81 @@
+"""The engine port: the real Chef server behind an OpsWorks CM server, as the rest of the package sees it.
+
+An engine is asked by server id. Every method may block for seconds and is called from worker threads only; calls for
+one server never overlap. Whatever the engine cannot do it raises as OutboundError; ``retryable`` says whether trying
+again may help.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+ENGINE_MISSING = "EngineMissing"
+"""The OutboundError code for an engine that is not installed; its message says how to get it."""
+
+
+class HealthState(StrEnum):
+    """What a health check finds (opsworks-cm fact sheet 12.9)."""
+
+    OK = "OK"
+    FAILING = "FAILING"
+    DEAD = "DEAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A health check's finding; ``problem`` says what is wrong, where something is."""
+
+    state: HealthState
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Which server, and the host name that its URLs carry."""
+
+    server_id: str
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstUsers:
+    """What a new server's users begin with: pivotal's public key (SPKI PEM) and the admin's password."""
+
+    pivotal_public_key: str
+    admin_password: str = field(repr=False)
+
+
+class Engine(Protocol):
+    """A driver of one kind of Chef server."""
+
+    def describe(self) -> str:
+        """The engine's name and version, for backups' ``ToolsVersion`` and manifests."""
+
+    def provision(self, spec: EngineSpec, users: FirstUsers) -> None:
+        """Make a new server from nothing, run it and create its users; returns when all of that is on disk.
+
+        What an interrupted attempt left is thrown away first: nobody can have used it.
+        """
+
+    def start(self, spec: EngineSpec) -> None:
+        """Run a server that exists; one that runs already is left alone. Returns when it answers."""
+
+    def is_up(self, server_id: str) -> bool:
+        """Whether its process runs."""
+
+    def stop(self, server_id: str) -> None:
+        """Stop a server without losing what it acknowledged; nothing happens where it does not run."""
+
+    def health(self, server_id: str) -> Health:
+        """Look whether a server really works. Raises nothing: what is wrong is the answer."""
+
+    def snapshot(self, server_id: str) -> AbstractContextManager[Path]:
+        """A directory with a consistent copy of the server's files, for as long as the block lasts."""
+
+    def delete(self, server_id: str) -> None:
+        """Stop a server at once and remove everything of it; nothing happens where there is nothing."""
+
+    def server_ids(self) -> list[str]:
+        """Every server that has anything here, wanted or not."""

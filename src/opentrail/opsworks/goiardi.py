@@ -1,0 +1,234 @@
+"""The engine driver for goiardi, Debian's Chef server: one process and one private directory per server.
+
+Rules: opsworks-cm fact sheet 12. The process listens on loopback only and always authenticates; its port is free,
+remembered, and chosen again where somebody else took it meanwhile. Stops are quiet (see ``goiardi_files``). The
+processes are the supervisor's children, so they are restarted when they die and never outlive us.
+"""
+
+import logging
+import re
+import shutil
+import subprocess
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from opentrail.clock import Clock, Entropy
+from opentrail.errors import OutboundError
+from opentrail.opsworks.attributes import generate_password
+from opentrail.opsworks.engine import ENGINE_MISSING, EngineSpec, FirstUsers, Health, HealthState
+from opentrail.opsworks.goiardi_api import GoiardiApi
+from opentrail.opsworks.goiardi_files import FREEZE_INTERVAL_S, QUIET_S, GoiardiFiles
+from opentrail.processes.child import ChildSpec
+from opentrail.processes.ports import LOOPBACK, free_ports, is_free
+from opentrail.processes.supervisor import Supervisor
+
+BINARY = "goiardi"
+EVENTS_KEPT = 10_000
+HTTPS_PORT = 443
+SETTLE_LIMIT_S = 30.0
+_POLL_S = 0.1
+_STARTS = 3
+_MISSING = "goiardi, the Chef engine, is not installed on this machine; install it with: apt-get install goiardi"
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_log = logging.getLogger(__name__)
+
+
+class Goiardi:
+    """Drives the goiardi processes below ``root`` (``servers/<server id>`` each, and ``staging`` for snapshots)."""
+
+    def __init__(
+        self, root: Path, supervisor: Supervisor, clock: Clock, entropy: Entropy, *, binary: str = BINARY
+    ) -> None:
+        """Nothing is started; what a killed predecessor left in staging is removed."""
+        self._servers = root / "servers"
+        self._staging = root / "staging"
+        self._supervisor = supervisor
+        self._clock = clock
+        self._entropy = entropy
+        self._binary = binary
+        self._lock = threading.Lock()
+        self._apis: dict[str, GoiardiApi] = {}
+        self._written_at_s: dict[str, float] = {}
+        self._quiet = threading.Event()  # never set: its wait is the pause between two looks
+        shutil.rmtree(self._staging, ignore_errors=True)
+        for directory in (root, self._servers, self._staging):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.chmod(0o700)
+
+    def describe(self) -> str:
+        """``goiardi 0.11.10``, as the binary says; raises OutboundError where it is missing."""
+        try:
+            said = subprocess.run([self._path(), "--version"], capture_output=True, timeout=10, check=True, text=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise OutboundError("EngineVersion", f"goiardi --version failed: {type(error).__name__}") from error
+        words = said.stdout.split()
+        return f"goiardi {words[2]}" if words[:2] == ["goiardi", "version"] else "goiardi"
+
+    def provision(self, spec: EngineSpec, users: FirstUsers) -> None:
+        """Make a server from an empty directory with the users admin and pivotal; durable when this returns."""
+        self._path()
+        self.delete(spec.server_id)
+        files = self._files(spec.server_id)
+        files.make()
+        api = self._run(spec, files)
+        api.create_pivotal(users.pivotal_public_key, generate_password(self._entropy))
+        api.set_admin_password(users.admin_password)
+        self._wrote(spec.server_id)
+        self._settle(spec.server_id)
+        files.flush()
+
+    def start(self, spec: EngineSpec) -> None:
+        """Run a server that was provisioned before, on its remembered port where that is still free."""
+        if self.is_up(spec.server_id):
+            return
+        files = self._files(spec.server_id)
+        if not files.exists():
+            raise OutboundError("EngineData", "the server's files are missing", retryable=False)
+        self._supervisor.stop(_child_name(spec.server_id))  # one that waits to be restarted, perhaps on a lost port
+        files.make()
+        files.clear_leftovers()
+        self._run(spec, files)
+
+    def is_up(self, server_id: str) -> bool:
+        """Whether the process runs right now."""
+        child = self._supervisor.child(_child_name(server_id))
+        return child is not None and child.is_alive()
+
+    def stop(self, server_id: str) -> None:
+        """Stop quietly: wait until what was acknowledged is on disk, then SIGTERM."""
+        if self.is_up(server_id):
+            self._settle(server_id)
+        self._supervisor.stop(_child_name(server_id))
+        self._forget(server_id)
+
+    def health(self, server_id: str) -> Health:
+        """Dead where no process runs, failing where a signed GET does not name the admin, else ok."""
+        if not self.is_up(server_id):
+            return Health(HealthState.DEAD, "The Chef engine's process is not running")
+        api = self._apis.get(server_id)
+        problem = "The Chef engine is starting" if api is None else api.admin_problem()
+        if problem is None:
+            return Health(HealthState.OK)
+        if not self.is_up(server_id):  # it died while we asked
+            return Health(HealthState.DEAD, "The Chef engine's process is not running")
+        return Health(HealthState.FAILING, problem)
+
+    @contextmanager
+    def snapshot(self, server_id: str) -> Iterator[Path]:
+        """conf, data and lfs as they are after a quiet moment; the server runs on."""
+        files = self._files(server_id)
+        if not files.exists():
+            raise OutboundError("EngineData", "the server's files are missing", retryable=False)
+        if self.is_up(server_id):
+            self._wrote(server_id)  # anybody may have written just now
+            self._settle(server_id)
+        target = self._staging / self._entropy.uuid()
+        try:
+            files.link_into(target)
+            yield target
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
+
+    def delete(self, server_id: str) -> None:
+        """Stop at once (nothing of it is wanted any more) and remove the directory."""
+        self._supervisor.stop(_child_name(server_id))
+        self._forget(server_id)
+        try:
+            self._files(server_id).remove()
+        except OSError as error:
+            raise OutboundError("EngineFiles", f"the server's files cannot be removed: {error.strerror}") from error
+
+    def server_ids(self) -> list[str]:
+        """The names of the server directories."""
+        return sorted(path.name for path in self._servers.iterdir() if _UUID.fullmatch(path.name))
+
+    def _path(self) -> str:
+        found = shutil.which(self._binary, path="/usr/local/bin:/usr/bin:/bin") or shutil.which(self._binary)
+        if found is None:
+            raise OutboundError(ENGINE_MISSING, _MISSING, retryable=False)
+        return found
+
+    def _files(self, server_id: str) -> GoiardiFiles:
+        return GoiardiFiles(self._servers / str(uuid.UUID(server_id)))
+
+    def _run(self, spec: EngineSpec, files: GoiardiFiles) -> GoiardiApi:
+        """Start the process, on another port if the chosen one was taken between choosing and binding."""
+        for attempt in range(1, _STARTS + 1):
+            port = self._choose_port(files)
+            api = GoiardiApi(port, files.admin_key, self._clock)
+            argv = self._argv(spec, files, port)
+            child = ChildSpec(_child_name(spec.server_id), argv, files.log_file, cwd=files.conf)
+            try:
+                self._supervisor.start(child, _ready(api), on_restart=self._after_restart(spec.server_id, api))
+            except OutboundError as error:
+                if attempt == _STARTS or error.code != "Exited" or is_free(port):
+                    raise
+                continue
+            self._apis[spec.server_id] = api
+            self._wrote(spec.server_id)
+            return api
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _choose_port(self, files: GoiardiFiles) -> int:
+        with self._lock:
+            others = [GoiardiFiles(path) for path in self._servers.iterdir() if path != files.directory]
+            taken = {other.remembered_port() for other in others}
+            port = files.remembered_port()
+            while port is None or port in taken or not is_free(port):
+                port = free_ports(1)[0]
+            files.remember_port(port)
+            return port
+
+    def _argv(self, spec: EngineSpec, files: GoiardiFiles, port: int) -> tuple[str, ...]:
+        """The flags of opsworks-cm fact sheet 12.1; URLs come out as the endpoint's, and the event log is bounded."""
+        return (
+            *(self._path(), "-A", "-I", LOOPBACK, "-P", str(port), "-H", LOOPBACK),
+            *("-Z", spec.endpoint, "-W", str(HTTPS_PORT), "--https-urls"),
+            *("--conf-root", str(files.conf), "-D", str(files.data_file), "-i", str(files.index_file)),
+            *("-F", str(FREEZE_INTERVAL_S), "--local-filestore-dir", str(files.file_store)),
+            *("--log-events", "--log-event-keep", str(EVENTS_KEPT), "--skip-log-extended", "-g", "warning"),
+        )
+
+    def _after_restart(self, server_id: str, api: GoiardiApi) -> Callable[[], None]:
+        def rebuild_index() -> None:
+            self._wrote(server_id)
+            try:
+                api.reindex()
+            except OutboundError as error:
+                _log.warning("the search index of Chef server %s was not rebuilt: %s", server_id, error)
+
+        return rebuild_index
+
+    def _wrote(self, server_id: str) -> None:
+        self._written_at_s[server_id] = self._clock.monotonic()
+
+    def _forget(self, server_id: str) -> None:
+        self._apis.pop(server_id, None)
+        self._written_at_s.pop(server_id, None)
+
+    def _settle(self, server_id: str) -> None:
+        """Wait until the files hold everything: QUIET_S since the last write and the last change of a file.
+
+        A server that is never quiet is waited for no longer than SETTLE_LIMIT_S: a live copy works too (measured).
+        """
+        files = self._files(server_id)
+        begun_s = self._clock.monotonic()
+        quiet_since_s = self._written_at_s.get(server_id, begun_s)
+        stamp = files.stamp()
+        while self._clock.monotonic() - begun_s < SETTLE_LIMIT_S:
+            if self._clock.monotonic() - quiet_since_s >= QUIET_S:
+                return
+            self._quiet.wait(_POLL_S)
+            if (now := files.stamp()) != stamp:
+                stamp, quiet_since_s = now, max(quiet_since_s, self._clock.monotonic() - QUIET_S / 2)
+
+
+def _child_name(server_id: str) -> str:
+    return f"goiardi-{server_id}"
+
+
+def _ready(api: GoiardiApi) -> Callable[[], bool]:
+    return lambda: api.admin_problem() is None

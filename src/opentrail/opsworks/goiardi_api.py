@@ -1,0 +1,97 @@
+"""Talking to one goiardi as its administrator, over loopback HTTP with signed requests.
+
+Answers are bounded; a password is in a request body only, never in a path, a header or an error.
+"""
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from opentrail.clock import Clock
+from opentrail.errors import OutboundError
+from opentrail.opsworks.chef_signature import signed_headers
+from opentrail.processes.ports import LOOPBACK
+
+ADMIN = "admin"
+PIVOTAL = "pivotal"
+TIMEOUT_S = 5.0
+LONGEST_ANSWER_BYTES = 1024 * 1024
+
+
+class GoiardiApi:
+    """One server's API at a port, signed with ``admin.pem``; the file is read at each call, as a new store makes it."""
+
+    def __init__(self, port: int, admin_key_file: Path, clock: Clock) -> None:
+        self._port = port
+        self._admin_key_file = admin_key_file
+        self._clock = clock
+
+    def admin_problem(self) -> str | None:
+        """What is wrong, where a signed ``GET /users/admin`` does not answer with the user admin; None if it does.
+
+        The status alone proves nothing: goiardi answers 200 to unknown paths (opsworks-cm fact sheet 12.9).
+        """
+        try:
+            status, answer = self._ask("GET", f"/users/{ADMIN}", None)
+        except OutboundError as error:
+            return error.message
+        if status != http.client.OK:
+            return f"GET /users/{ADMIN} answered {status}"
+        named = isinstance(answer, dict) and answer.get("name") == ADMIN
+        return None if named else f"GET /users/{ADMIN} did not answer with the user {ADMIN}"
+
+    def create_pivotal(self, public_key: str, password: str) -> None:
+        """Make the Chef superuser with a given public key. Raises OutboundError."""
+        user = {"name": PIVOTAL, "password": password, "admin": True, "public_key": public_key}
+        self._change("POST", "/users", user, http.client.CREATED)
+
+    def set_admin_password(self, password: str) -> None:
+        """Set the dashboard user's password. Raises OutboundError."""
+        user = {"name": ADMIN, "admin": True, "password": password}
+        self._change("PUT", f"/users/{ADMIN}", user, http.client.OK)
+
+    def reindex(self) -> None:
+        """Rebuild the search index in the background, as a crash may have cost its tail. Raises OutboundError."""
+        self._change("POST", "/search/reindex", {}, http.client.OK)
+
+    def _change(self, method: str, path: str, body: dict[str, Any], expected: int) -> None:
+        status, answer = self._ask(method, path, body)
+        if status != expected:
+            reason = str(answer.get("error", ""))[:200] if isinstance(answer, dict) else ""
+            raise OutboundError("EngineRefused", f"goiardi answered {status} to {method} {path} {reason}".rstrip())
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, object]:
+        content = b"" if body is None else json.dumps(body).encode("utf-8")
+        now = self._clock.now()
+        headers = dict(signed_headers(method, path, content, user=ADMIN, key=self._admin_key(), at=now))
+        headers |= {"Accept": "application/json", "Content-Type": "application/json"}
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, path, content, headers)
+            response = connection.getresponse()
+            return response.status, _json(response.read(LONGEST_ANSWER_BYTES))
+        except (OSError, http.client.HTTPException) as error:
+            raise OutboundError("ConnectionError", f"{method} {path}: {type(error).__name__}") from error
+        finally:
+            connection.close()
+
+    def _admin_key(self) -> rsa.RSAPrivateKey:
+        try:
+            key = load_pem_private_key(self._admin_key_file.read_bytes(), None)
+        except (OSError, ValueError) as error:
+            raise OutboundError("EngineKey", f"admin.pem cannot be read: {type(error).__name__}") from error
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise OutboundError("EngineKey", "admin.pem is not an RSA key", retryable=False)
+        return key
+
+
+def _json(content: bytes) -> object:
+    try:
+        answer: object = json.loads(content)
+    except ValueError:
+        return None
+    return answer

@@ -1,0 +1,139 @@
+"""The background of OpsWorks CM: looks at servers and backups that need something, and at all of them regularly.
+
+Rules. All work follows from the stored state, so that after any crash a start goes on from there: servers that should
+run are started (in parallel), half-made ones are made again, half-deleted ones deleted. One server, or
+one backup deletion, is worked on by one thread at a time.
+"""
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from opentrail.clock import Clock, Entropy
+from opentrail.errors import OutboundError
+from opentrail.opsworks.backup_work import BackupPlaces, BackupWork
+from opentrail.opsworks.engine import Engine
+from opentrail.opsworks.server import Server
+from opentrail.opsworks.server_work import ServerWork
+from opentrail.opsworks.steps import Step, next_step
+from opentrail.opsworks.store import OpsWorksStore
+from opentrail.opsworks.workers import KeyedWorkers
+from opentrail.state.sealing import Seal
+
+_LONGEST_CHAIN = 4  # provision or back up, then check: a server needs no more steps in one look
+_STOP_THREADS = 8
+_log = logging.getLogger(__name__)
+ServerKey = str
+BackupKey = int
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """``interval_s``: how often every server is looked at. ``threads``: how many are worked on at once."""
+
+    interval_s: float = 15.0
+    threads: int = 4
+
+
+class Jobs:
+    """Owns the worker threads and the regular look; ``engine`` is used by nobody else."""
+
+    def __init__(
+        self,
+        store: OpsWorksStore,
+        engine: Engine,
+        places: BackupPlaces,
+        *,
+        seal: Seal,
+        clock: Clock,
+        entropy: Entropy,
+        options: JobOptions = JobOptions(),
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._scratch = places.scratch
+        self._servers = ServerWork(store, engine, seal, clock)
+        self._backups = BackupWork(store, engine, places, clock, entropy)
+        self._options = options
+        self._workers: KeyedWorkers[ServerKey | BackupKey] = KeyedWorkers(self._perform, options.threads, "opsworks")
+        self._stopping = threading.Event()
+        self._watch = threading.Thread(target=self._look_regularly, name="opsworks-watch", daemon=True)
+
+    def start(self) -> None:
+        """Go on with everything that was begun and start the servers; returns without waiting for them."""
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._servers.report_strays()
+        self._watch.start()
+
+    def look_at_server(self, server_id: str) -> None:
+        """Do what a server's new state calls for, soon; for ``Unit.after_commit``."""
+        self._workers.look_at(server_id)
+
+    def look_at_backup(self, number: int) -> None:
+        """Do what a backup's new state calls for, soon; for ``Unit.after_commit``."""
+        self._workers.look_at(number)
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until no work is under way or waiting; False when time ran out."""
+        return self._workers.wait_idle(timeout_s)
+
+    def stop(self) -> None:
+        """Finish the steps under way and stop every engine, quietly and in parallel. What is left is done at the next
+        start.
+        """
+        self._stopping.set()
+        if self._watch.ident is not None:
+            self._watch.join()
+        self._workers.stop()
+        with ThreadPoolExecutor(_STOP_THREADS, thread_name_prefix="opsworks-stop") as pool:
+            list(pool.map(self._engine.stop, self._engine.server_ids()))
+
+    def _look_regularly(self) -> None:
+        while True:
+            try:
+                self._look_at_all()
+            except Exception:  # noqa: BLE001 - one failed look must not end the watch over every server
+                _log.exception("the regular look at Chef servers failed")
+            if self._stopping.wait(self._options.interval_s):
+                return
+
+    def _look_at_all(self) -> None:
+        with self._store.database.read() as connection:
+            servers = self._store.all_servers(connection)
+            numbers = self._store.backups_being_deleted(connection)
+        for server in servers:
+            self._workers.look_at(server.server_id)
+        for number in numbers:
+            self._workers.look_at(number)
+
+    def _perform(self, key: ServerKey | BackupKey) -> None:
+        if isinstance(key, int):
+            self._backups.delete(key)
+            return
+        last: Server | None = None
+        for _ in range(_LONGEST_CHAIN):
+            with self._store.database.read() as connection:
+                server = self._store.server_by_id(connection, key)
+            if server is None or server == last or self._stopping.is_set():
+                return
+            self._take(next_step(server), server)
+            last = server
+
+    def _take(self, step: Step, server: Server) -> None:
+        if step is Step.PROVISION:
+            self._name_bucket(server)
+            self._servers.provision(server, self._stopping.is_set)
+        elif step is Step.DELETE:
+            self._servers.delete(server)
+        elif step is Step.BACK_UP:
+            self._backups.back_up(server, self._stopping.is_set)
+        elif step is Step.CHECK:
+            self._servers.check(server, self._stopping.is_set)
+
+    def _name_bucket(self, server: Server) -> None:
+        """Make the account's backup bucket with its first server; a store that is down only delays it."""
+        try:
+            self._backups.ensure_bucket(server.account_id, server.region)
+        except OutboundError as error:
+            _log.warning("the bucket for backups of account %s is not made yet: %s", server.account_id, error)

@@ -1,0 +1,129 @@
+"""A Chef server as OpsWorks CM knows it: a value, its states, and which operation each state allows.
+
+Pure: no I/O. Rules come from the opsworks-cm fact sheet, sections 3 (members), 5 (states and guards) and 9 (names).
+The administrator's password is held only sealed, and only until the engine knows it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from opentrail.clock import Entropy
+from opentrail.errors import ApiError
+
+ENDPOINT_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+ENDPOINT_RANDOM_LENGTH = 16
+_LISTED_STATES = 4  # a longer list of states would hide the point of a refusal
+
+
+class ServerStatus(StrEnum):
+    """Every value of the model's ``ServerStatus``."""
+
+    BACKING_UP = "BACKING_UP"
+    CONNECTION_LOST = "CONNECTION_LOST"
+    CREATING = "CREATING"
+    DELETING = "DELETING"
+    MODIFYING = "MODIFYING"
+    FAILED = "FAILED"
+    HEALTHY = "HEALTHY"
+    RUNNING = "RUNNING"
+    RESTORING = "RESTORING"
+    SETUP = "SETUP"
+    UNDER_MAINTENANCE = "UNDER_MAINTENANCE"
+    UNHEALTHY = "UNHEALTHY"
+    TERMINATED = "TERMINATED"
+
+
+WATCHED = frozenset({ServerStatus.RUNNING, ServerStatus.HEALTHY, ServerStatus.UNHEALTHY, ServerStatus.CONNECTION_LOST})
+"""The states that a health check may move between."""
+
+_EVERY = frozenset(ServerStatus)
+_BUSY = frozenset(
+    {
+        ServerStatus.CREATING,
+        ServerStatus.DELETING,
+        ServerStatus.BACKING_UP,
+        ServerStatus.MODIFYING,
+        ServerStatus.UNDER_MAINTENANCE,
+        ServerStatus.RESTORING,
+    }
+)
+ALLOWED: Mapping[str, frozenset[ServerStatus]] = {
+    "CreateBackup": frozenset({ServerStatus.RUNNING, ServerStatus.HEALTHY, ServerStatus.UNHEALTHY}),
+    "DeleteServer": _EVERY - {ServerStatus.DELETING},
+    "UpdateServer": _EVERY - _BUSY,
+    "TagResource": _EVERY - {ServerStatus.DELETING},
+    "UntagResource": _EVERY - {ServerStatus.DELETING},
+}
+"""Operation -> the states it may be asked for in (opsworks-cm fact sheet 5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server. ``server_id`` is the uuid at the end of its ARN; ``endpoint`` a host name without a scheme."""
+
+    server_id: str
+    account_id: str
+    region: str
+    name: str
+    created_at: datetime
+    status: ServerStatus
+    status_reason: str | None = None
+    endpoint: str
+    engine: str
+    engine_model: str
+    engine_version: str
+    instance_profile_arn: str
+    service_role_arn: str
+    instance_type: str
+    key_pair: str | None = None
+    associate_public_ip_address: bool = True
+    disable_automated_backup: bool = False
+    backup_retention_count: int = 1
+    preferred_maintenance_window: str
+    preferred_backup_window: str
+    security_group_ids: tuple[str, ...] | None = None
+    subnet_ids: tuple[str, ...] | None = None
+    pivotal_public_key: str
+    sealed_admin_password: bytes | None = None
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:opsworks-cm:REGION:ACCOUNT:server/NAME/UUID`` (opsworks-cm fact sheet 9)."""
+        return f"arn:aws:opsworks-cm:{self.region}:{self.account_id}:server/{self.name}/{self.server_id}"
+
+    def moved(self, status: ServerStatus, reason: str | None = None) -> "Server":
+        """The same server in another state; the reason belongs to that state and replaces the last one."""
+        return replace(self, status=status, status_reason=reason)
+
+    def provisioned(self) -> "Server":
+        """The server once its engine runs and knows its users: nothing sealed is needed any more."""
+        return replace(self, status=ServerStatus.RUNNING, status_reason=None, sealed_admin_password=None)
+
+    def failed(self, reason: str) -> "Server":
+        """The server whose creation failed for good; what was sealed for the engine is erased."""
+        return replace(self, status=ServerStatus.FAILED, status_reason=reason, sealed_admin_password=None)
+
+
+def new_endpoint(name: str, region: str, domain: str, entropy: Entropy) -> str:
+    """``<servername lower-cased>-<16 chars [a-z0-9]>.<region>.<domain>``, fresh at every creation (section 9)."""
+    return f"{name.lower()}-{entropy.text(ENDPOINT_RANDOM_LENGTH, ENDPOINT_ALPHABET)}.{region}.{domain}"
+
+
+def check_allowed(server: Server, operation: str) -> None:
+    """Refuse an operation that the server's state forbids.
+
+    Raises ApiError InvalidStateException (wording: opsworks-cm fact sheet 2.1).
+    """
+    allowed = ALLOWED[operation]
+    if server.status in allowed:
+        return
+    if operation == "DeleteServer":
+        raise ApiError("InvalidStateException", f"Server {server.name} is already being deleted")
+    text = f"Server {server.name} is in state {server.status}"
+    if len(allowed) <= _LISTED_STATES:
+        names = sorted(allowed)
+        needed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+        raise ApiError("InvalidStateException", f"{text}; {operation} needs state {needed}")
+    raise ApiError("InvalidStateException", f"{text}; {operation} is not possible in this state")

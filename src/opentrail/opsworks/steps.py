@@ -1,0 +1,45 @@
+"""What a server needs next, and what a health check makes of its state. Pure.
+
+Everything is decided from the stored state, so that a restart at any point goes on where the last process ended.
+"""
+
+import json
+from enum import StrEnum
+
+from opentrail.opsworks.engine import Health, HealthState
+from opentrail.opsworks.server import WATCHED, Server, ServerStatus
+
+
+class Step(StrEnum):
+    """The next thing to do for a server."""
+
+    PROVISION = "PROVISION"
+    DELETE = "DELETE"
+    BACK_UP = "BACK_UP"
+    CHECK = "CHECK"
+    NOTHING = "NOTHING"
+
+
+def next_step(server: Server) -> Step:
+    """The step that a server's state calls for."""
+    if server.status is ServerStatus.CREATING:
+        return Step.PROVISION
+    if server.status is ServerStatus.DELETING:
+        return Step.DELETE
+    if server.status is ServerStatus.BACKING_UP:
+        return Step.BACK_UP
+    return Step.CHECK if server.status in WATCHED else Step.NOTHING
+
+
+def observed(server: Server, health: Health) -> Server:
+    """The server after a health check (opsworks-cm fact sheet 12.9): a dead process is CONNECTION_LOST, a failing
+    check UNHEALTHY with a JSON reason, a good one HEALTHY. Only watched states move.
+    """
+    if server.status not in WATCHED:
+        return server
+    if health.state is HealthState.OK:
+        return server.moved(ServerStatus.HEALTHY)
+    if health.state is HealthState.DEAD:
+        return server.moved(ServerStatus.CONNECTION_LOST, health.problem)
+    reason = json.dumps({"check": "ChefServer", "status": "FAILED", "message": health.problem[:1000]})
+    return server.moved(ServerStatus.UNHEALTHY, reason)

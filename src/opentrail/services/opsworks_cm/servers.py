@@ -1,0 +1,144 @@
+"""CreateServer, DescribeServers, UpdateServer, DeleteServer, DescribeEvents, DescribeAccountAttributes.
+
+Rules: opsworks-cm fact sheet 4 to 6 and 9. Credentials are in the answer of CreateServer and never again.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from opentrail.errors import ApiError
+from opentrail.events.call import Call
+from opentrail.opsworks.attributes import credentials
+from opentrail.opsworks.backups import MANUAL_BACKUP_LIMIT
+from opentrail.opsworks.server import Server, ServerStatus, check_allowed
+from opentrail.opsworks.starter_kit import build_starter_kit
+from opentrail.opsworks.tags import add_tags
+from opentrail.opsworks.windows import parse_window
+from opentrail.services.operation import operation
+from opentrail.services.opsworks_cm.creation import Creation, read_creation, read_retention
+from opentrail.services.opsworks_cm.parts import Parts
+from opentrail.services.opsworks_cm.shapes import event_shape, server_shape
+from opentrail.state.database import Unit
+
+SERVER_LIMIT = 10
+EVENTS_PER_PAGE = 100
+
+
+class ServerOperations:
+    """The operations on servers; a part of ``OpsWorksCmService``."""
+
+    parts: Parts
+
+    @operation("CreateServer", writes=True)
+    def create_server(self, call: Call, request: Mapping[str, Any], unit: Unit) -> Mapping[str, Any]:
+        """Begin a server: stored as CREATING, provisioned in the background. Everything slow comes before the unit."""
+        creation = read_creation(self.parts, call, request)
+        attributes = _credentials(creation)
+        self._check_room(call, creation.server, unit)
+        server = creation.server
+        self.parts.store.add_server(unit, server)
+        add_tags(unit, server.arn, creation.tags)
+        self.parts.store.note(unit, server, "Server creation started", server.created_at)
+        unit.after_commit(lambda: self.parts.jobs.look_at_server(server.server_id))
+        return {"Server": server_shape(server, attributes)}
+
+    @operation("DescribeServers")
+    def describe_servers(self, call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One server by name, or all of the account in the region, newest first."""
+        parts, name = self.parts, request.get("ServerName")
+        with parts.store.database.read() as connection:
+            if name is not None:
+                return {"Servers": [server_shape(parts.server(connection, call, name))]}
+            limit = request.get("MaxResults")
+            found = parts.store.servers_of(
+                connection,
+                call.account_id,
+                call.region,
+                before=parts.place(call, request),
+                limit=None if limit is None else limit + 1,
+            )
+        shown = found[:limit]
+        answer: dict[str, Any] = {"Servers": [server_shape(server) for _, server in shown]}
+        if len(found) > len(shown):
+            answer["NextToken"] = parts.next_token(call, shown[-1][0])
+        return answer
+
+    @operation("UpdateServer", writes=True)
+    def update_server(self, call: Call, request: Mapping[str, Any], unit: Unit) -> Mapping[str, Any]:
+        """Change a server's backup and maintenance settings; what is not named stays."""
+        changes = _changes(request)
+        server = self.parts.server(unit.connection, call, request["ServerName"])
+        check_allowed(server, "UpdateServer")
+        updated = replace(server, **changes)
+        self.parts.store.put_server(unit, updated)
+        return {"Server": server_shape(updated)}
+
+    @operation("DeleteServer", writes=True)
+    def delete_server(self, call: Call, request: Mapping[str, Any], unit: Unit) -> Mapping[str, Any]:
+        """Begin the removal of a server; backups made by hand stay."""
+        server = self.parts.server(unit.connection, call, request["ServerName"])
+        check_allowed(server, "DeleteServer")
+        self.parts.store.put_server(unit, replace(server.moved(ServerStatus.DELETING), sealed_admin_password=None))
+        self.parts.store.note(unit, server, "Server deletion started", self.parts.clock.now())
+        unit.after_commit(lambda: self.parts.jobs.look_at_server(server.server_id))
+        return {}
+
+    @operation("DescribeEvents")
+    def describe_events(self, call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A server's events, newest first, in pages that stay the same when newer events come."""
+        parts = self.parts
+        limit = min(request.get("MaxResults") or EVENTS_PER_PAGE, EVENTS_PER_PAGE)
+        with parts.store.database.read() as connection:
+            server = parts.server(connection, call, request["ServerName"])
+            before = parts.place(call, request, server.server_id)
+            found = parts.store.events_of(connection, server.server_id, before=before, limit=limit + 1)
+        shown = found[:limit]
+        answer: dict[str, Any] = {"ServerEvents": [event_shape(server, event) for _, event in shown]}
+        if len(found) > len(shown):
+            answer["NextToken"] = parts.next_token(call, shown[-1][0], server.server_id)
+        return answer
+
+    @operation("DescribeAccountAttributes")
+    def describe_account_attributes(self, call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002 - the handler's form
+        """The quotas for servers and manual backups, and how much of each is used."""
+        store = self.parts.store
+        with store.database.read() as connection:
+            used_servers = store.count_servers(connection, call.account_id)
+            used_backups = store.count_manual_backups(connection, call.account_id)
+        return {
+            "Attributes": [
+                {"Name": "ServerLimit", "Maximum": SERVER_LIMIT, "Used": used_servers},
+                {"Name": "ManualBackupLimit", "Maximum": MANUAL_BACKUP_LIMIT, "Used": used_backups},
+            ]
+        }
+
+    def _check_room(self, call: Call, server: Server, unit: Unit) -> None:
+        store = self.parts.store
+        if store.server(unit.connection, call.account_id, call.region, server.name) is not None:
+            raise ApiError("ResourceAlreadyExistsException", f"Server with name {server.name} already exists")
+        if store.count_servers(unit.connection, call.account_id) >= SERVER_LIMIT:
+            text = f"The maximum number of servers ({SERVER_LIMIT}) has been reached"
+            raise ApiError("LimitExceededException", text)
+
+
+def _credentials(creation: Creation) -> list[dict[str, str]]:
+    kit = build_starter_kit(creation.server.name, creation.server.endpoint, creation.private_key)
+    return credentials(
+        creation.server.engine,
+        private_key=creation.private_key,
+        starter_kit=base64.b64encode(kit).decode("ascii"),
+        admin_password=creation.generated_password,
+    )
+
+
+def _changes(request: Mapping[str, Any]) -> dict[str, Any]:
+    maintenance, backup = request.get("PreferredMaintenanceWindow"), request.get("PreferredBackupWindow")
+    changes = {
+        "disable_automated_backup": request.get("DisableAutomatedBackup"),
+        "backup_retention_count": read_retention(request.get("BackupRetentionCount")),
+        "preferred_maintenance_window": maintenance and str(parse_window(maintenance, "PreferredMaintenanceWindow")),
+        "preferred_backup_window": backup and str(parse_window(backup, "PreferredBackupWindow")),
+    }
+    return {name: value for name, value in changes.items() if value is not None}

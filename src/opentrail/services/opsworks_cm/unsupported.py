@@ -1,0 +1,39 @@
+"""What of OpsWorks CM is not there yet, and why; callers are told so plainly instead of being half served."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from opentrail.errors import ApiError
+
+_NO_DOOR = "nodes cannot reach the Chef server yet: OpenTrail has no Chef API endpoint so far"
+
+UNSUPPORTED: Mapping[str, str] = {
+    "AssociateNode": _NO_DOOR,
+    "DisassociateNode": _NO_DOOR,
+    "DescribeNodeAssociationStatus": _NO_DOOR,
+    "ExportServerEngineAttribute": _NO_DOOR,
+    "RestoreServer": "restoring a backup is not built yet; the archive in the bucket is complete",
+    "StartMaintenance": "the engine is updated with the machine's packages, not by OpenTrail",
+    "UpdateServerEngineAttributes": "replacing pivotal's key is not built yet",
+}
+"""Operation -> why it is refused."""
+
+_UNSUPPORTED_MEMBERS: Mapping[str, str] = {
+    "BackupId": "creating a server from a backup",
+    "CustomDomain": "a custom domain",
+    "CustomCertificate": "a custom certificate",
+    "CustomPrivateKey": "a custom private key",
+}
+_PUPPET = "Puppet"
+
+
+def refuse_unsupported_members(request: Mapping[str, Any]) -> None:
+    """Refuse what CreateServer would have to ignore.
+
+    Raises ApiError ValidationException.
+    """
+    for member, meaning in _UNSUPPORTED_MEMBERS.items():
+        if request.get(member) is not None:
+            raise ApiError("ValidationException", f"{member} is not supported yet: OpenTrail does not offer {meaning}")
+    if request["Engine"] == _PUPPET:
+        raise ApiError("ValidationException", "The engine Puppet is not supported: OpenTrail runs Chef servers only")

@@ -1,0 +1,253 @@
+"""What the tests of OpsWorks CM share: a fake engine and a whole service without a gateway."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+
+from opentrail.clock import Clock, SystemEntropy
+from opentrail.errors import OutboundError
+from opentrail.events.call import Call
+from opentrail.identity.principal import Principal, PrincipalType
+from opentrail.opsworks.backup_work import BackupPlaces
+from opentrail.opsworks.engine import Engine, EngineSpec, FirstUsers, Health, HealthState
+from opentrail.opsworks.jobs import JobOptions, Jobs
+from opentrail.opsworks.keys import KeyPair, generate_key_pair
+from opentrail.opsworks.paging import PageTokens
+from opentrail.opsworks.store import OpsWorksStore
+from opentrail.services.operation import handlers_of
+from opentrail.services.opsworks_cm import OpsWorksCmService, Parts
+from opentrail.state.database import Database, Unit
+from opentrail.state.sealing import Seal
+from opentrail.storage.bucket import ObjectStore
+from tests.support.memory_store import MemoryObjectStore
+
+ACCOUNT = "123456789012"
+OTHER_ACCOUNT = "210987654321"
+REGION = "us-east-1"
+KEY_PAIR: KeyPair = generate_key_pair()
+PASSWORD = "Canary_free1"
+MODEL = ServiceModel(Loader().load_service_model("opsworkscm", "service-2"))
+
+
+class SteppingClock:
+    """A clock that moves one second at every look at the wall, and not at all otherwise."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        with self._lock:
+            self.at += timedelta(seconds=1)
+            return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+
+def new_seal() -> Seal:
+    """A seal with a key of its own."""
+    entropy = SystemEntropy()
+    return Seal(entropy.token(32), entropy)
+
+
+class FakeEngine:
+    """An engine whose servers are a directory with one file; faults are set from outside.
+
+    ``problem`` is raised by provision and start, ``bad`` server ids fail their health check, ``gate`` holds provision
+    back until it is set, ``entered`` is set once it began.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.up: set[str] = set()
+        self.bad: set[str] = set()
+        self.problem: OutboundError | None = None
+        self.snapshot_problem: OutboundError | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.users: dict[str, FirstUsers] = {}
+        self.log: list[str] = []
+
+    def describe(self) -> str:
+        return "fake 1"
+
+    def provision(self, spec: EngineSpec, users: FirstUsers) -> None:
+        self.log.append("provision")
+        self.entered.set()
+        self.gate.wait(20)
+        if self.problem is not None:
+            raise self.problem
+        directory = self.root / spec.server_id
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "data.bin").write_text(spec.endpoint)
+        self.users[spec.server_id] = users
+        self.up.add(spec.server_id)
+
+    def start(self, spec: EngineSpec) -> None:
+        if spec.server_id in self.up:
+            return
+        self.log.append("start")
+        if self.problem is not None:
+            raise self.problem
+        if not (self.root / spec.server_id).exists():
+            raise OutboundError("EngineData", "the server's files are missing", retryable=False)
+        self.up.add(spec.server_id)
+
+    def is_up(self, server_id: str) -> bool:
+        return server_id in self.up
+
+    def stop(self, server_id: str) -> None:
+        self.up.discard(server_id)
+
+    def health(self, server_id: str) -> Health:
+        if server_id not in self.up:
+            return Health(HealthState.DEAD, "The Chef engine's process is not running")
+        return Health(HealthState.FAILING, "it says 500") if server_id in self.bad else Health(HealthState.OK)
+
+    @contextmanager
+    def snapshot(self, server_id: str) -> Iterator[Path]:
+        if self.snapshot_problem is not None:
+            raise self.snapshot_problem
+        if not (self.root / server_id).exists():
+            raise OutboundError("EngineData", "the server's files are missing", retryable=False)
+        yield self.root / server_id
+
+    def delete(self, server_id: str) -> None:
+        self.log.append("delete")
+        self.up.discard(server_id)
+        directory = self.root / server_id
+        if directory.exists():
+            for path in directory.iterdir():
+                path.unlink()
+            directory.rmdir()
+
+    def server_ids(self) -> list[str]:
+        return sorted(path.name for path in self.root.iterdir()) if self.root.exists() else []
+
+
+def call_of(name: str, *, account_id: str = ACCOUNT, region: str = REGION) -> Call:
+    """A call by the account's root."""
+    return Call(
+        request_id="9f4f2ab0-0000-4000-8000-000000000000",
+        received_at=datetime(2026, 11, 23, 12, 0, tzinfo=UTC),
+        account_id=account_id,
+        region=region,
+        principal=Principal(PrincipalType.ROOT, account_id, account_id, f"arn:aws:iam::{account_id}:root", admin=True),
+        event_source="opsworks-cm.amazonaws.com",
+        event_name=name,
+        read_only=False,
+    )
+
+
+def create_request(name: str = "automate-06", **members: Any) -> dict[str, Any]:
+    """A CreateServer request with what the model requires."""
+    return {
+        "ServerName": name,
+        "Engine": "ChefAutomate",
+        "InstanceProfileArn": "arn:aws:iam::123456789012:instance-profile/aws-opsworks-cm-ec2-role",
+        "ServiceRoleArn": "arn:aws:iam::123456789012:role/service-role/aws-opsworks-cm-service-role",
+        "InstanceType": "m5.large",
+    } | members
+
+
+def check_against_model(name: str, answer: Mapping[str, Any]) -> None:
+    """Fail for an answer with members or types that the operation's output shape does not have."""
+    shape = MODEL.operation_model(name).output_shape
+    assert shape is not None
+    report = ParamValidator().validate(answer, shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+@dataclass
+class World:
+    """A service, its background and its surroundings. ``ask`` does what the dispatcher does after validation."""
+
+    database: Database
+    engine: Engine
+    objects: ObjectStore
+    scratch: Path
+    clock: Clock
+    seal: Seal = field(default_factory=new_seal)
+    token_key: bytes = b"k" * 32
+    interval_s: float = 3600
+    make_key_pair: Any = lambda: KEY_PAIR
+    registered: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.database.create_tables()
+        self.store = OpsWorksStore(self.database)
+        places = BackupPlaces(self.objects, self.scratch, self._register)
+        options = JobOptions(interval_s=self.interval_s)
+        entropy = SystemEntropy()
+        self.jobs = Jobs(
+            self.store, self.engine, places, seal=self.seal, clock=self.clock, entropy=entropy, options=options
+        )
+        parts = Parts(
+            store=self.store,
+            jobs=self.jobs,
+            clock=self.clock,
+            entropy=entropy,
+            seal=self.seal,
+            tokens=PageTokens(self.token_key),
+            make_key_pair=self.make_key_pair,
+        )
+        self.service = OpsWorksCmService(parts)
+
+    def ask(
+        self, name: str, request: Mapping[str, Any] | None = None, *, account_id: str = ACCOUNT, region: str = REGION
+    ) -> dict[str, Any]:
+        """Carry out one operation in a unit of its own where it writes."""
+        handler = handlers_of(self.service)[name]
+        call = call_of(name, account_id=account_id, region=region)
+        if handler.writes:
+            with self.database.unit() as unit:
+                answer = dict(handler.method(call, request or {}, unit))
+        else:
+            answer = dict(handler.method(call, request or {}))
+        check_against_model(name, answer)
+        return answer
+
+    def settle(self, timeout_s: float = 30) -> None:
+        """Wait until the background has nothing left to do."""
+        assert self.jobs.wait_idle(timeout_s)
+
+    def status(self, name: str = "automate-06") -> str:
+        """A server's status as DescribeServers tells it."""
+        return str(self.ask("DescribeServers", {"ServerName": name})["Servers"][0]["Status"])
+
+    def messages(self, name: str = "automate-06") -> list[str]:
+        """A server's events, newest first."""
+        return [event["Message"] for event in self.ask("DescribeEvents", {"ServerName": name})["ServerEvents"]]
+
+    def server_id(self, name: str = "automate-06") -> str:
+        """The uuid in a server's ARN."""
+        return str(self.ask("DescribeServers", {"ServerName": name})["Servers"][0]["ServerArn"]).rpartition("/")[2]
+
+    def _register(self, unit: Unit, bucket: str, account_id: str, region: str) -> None:
+        assert unit.connection.in_transaction()
+        self.registered.append((bucket, account_id, region))
+
+
+@contextmanager
+def fake_world(directory: Path, *, database: Database | None = None, start: bool = True) -> Iterator[World]:
+    """A world with a fake engine and a store in memory, its background running until the block ends."""
+    directory.mkdir(exist_ok=True)
+    engine = FakeEngine(directory / "engine")
+    world = World(database or Database(None), engine, MemoryObjectStore(), directory, SteppingClock())
+    if start:
+        world.jobs.start()
+    try:
+        yield world
+    finally:
+        engine.gate.set()
+        world.jobs.stop()
