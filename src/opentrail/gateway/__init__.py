@@ -1,0 +1,1 @@
+"""BYTES TO BYTES: from a request's bytes to a recorded reply."""

@@ -1,0 +1,148 @@
+"""Carrying out a call to a service of ours: validate, authorise, handle, and prepare the evidence, on a worker thread.
+
+A state change, its answer and its event records are made inside one unit of work: all of them exist, or none does.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opentrail.aws.http import Reply
+from opentrail.aws.model import Service
+from opentrail.aws.protocols import WireProtocol
+from opentrail.aws.validate import check
+from opentrail.clock import Clock
+from opentrail.errors import ApiError
+from opentrail.events.call import Call, Outcome
+from opentrail.gateway.recording import Recording
+from opentrail.journal import outbox
+from opentrail.journal.frames import Draft
+from opentrail.journal.journal import Journal
+from opentrail.services.operation import Handler, handlers_of
+from opentrail.state.database import Database, Unit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A call that was carried out or refused: its answer, its evidence, and the outbox row that already holds it."""
+
+    reply: Reply
+    drafts: Sequence[Draft]
+    outbox_row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A service of ours with its model, wire protocol and handlers."""
+
+    service: Service
+    wire: WireProtocol
+    handlers: Mapping[str, Handler]
+    unsupported: Mapping[str, str]
+    open_to_all: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        service: Service,
+        wire: WireProtocol,
+        implementation: object,
+        unsupported: Mapping[str, str],
+        open_to_all: frozenset[str] = frozenset(),
+    ) -> "Hosted":
+        """Join a model with the object whose decorated methods answer it.
+
+        ``unsupported``: operations that are refused, with the reason; ``open_to_all``: those that need no permission.
+        """
+        return cls(service, wire, handlers_of(implementation), unsupported, open_to_all)
+
+
+NewRoutes = Callable[[Unit, Call], tuple[str, ...]]
+"""The trails that will take a call's record once a unit is committed."""
+
+
+class Dispatcher:
+    """Executes calls to hosted services."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        recording: Recording,
+        clock: Clock,
+        *,
+        drain: outbox.OutboxDrain,
+        new_routes: NewRoutes,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._recording = recording
+        self._clock = clock
+        self._drain = drain
+        self._new_routes = new_routes
+
+    def execute(self, hosted: Hosted, call: Call) -> Executed:
+        """Carry out one authenticated, parsed call. Never raises for what a caller did; bugs answer InternalFailure."""
+        try:
+            handler = self._admitted(hosted, call)
+            if handler.writes:
+                return self._write(hosted, call, handler)
+            result = handler.method(call, call.parameters)
+            return self._done(hosted, call, result)
+        except ApiError as error:
+            return self.refuse(hosted, call, error)
+        except Exception:
+            log.exception("%s:%s failed", call.event_source, call.event_name, extra={"requestID": call.request_id})
+            return self.refuse(hosted, call, internal_failure())
+
+    def refuse(self, hosted: Hosted, call: Call, error: ApiError) -> Executed:
+        """A refusal, with its evidence."""
+        outcome = Outcome(completed_at=self._clock.now(), error_code=error.code, error_message=error.message)
+        reply = hosted.wire.serialise_error(hosted.service, error, call.request_id)
+        return Executed(reply, self._recording.drafts(call, outcome))
+
+    def _admitted(self, hosted: Hosted, call: Call) -> Handler:
+        name = call.event_name
+        handler = hosted.handlers.get(name)
+        if call.operation is None or call.parameters is None:
+            raise internal_failure()
+        check(call.operation, call.parameters)
+        if not call.principal.admin and name not in hosted.open_to_all:
+            raise not_authorized(hosted.service.signing_name, call)
+        if handler is None:
+            reason = hosted.unsupported.get(name, "it is not served")
+            raise ApiError("UnsupportedOperationException", f"OpenTrail does not support {name}: {reason}")
+        return handler
+
+    def _write(self, hosted: Hosted, call: Call, handler: Handler) -> Executed:
+        with self._database.unit() as unit:
+            result = handler.method(call, call.parameters, unit)
+            done = self._done(hosted, call, result, routes=self._new_routes(unit, call))
+            self._drain.sweep(unit)
+            row = outbox.add(unit, done.drafts, self._journal.next_sequence)
+        return Executed(done.reply, done.drafts, row)
+
+    def _done(self, hosted: Hosted, call: Call, result: Mapping[str, Any], *, routes: tuple[str, ...] = ()) -> Executed:
+        if call.operation is None:
+            raise internal_failure()
+        reply = hosted.wire.serialise(call.operation, result, call.request_id)
+        outcome = Outcome(completed_at=self._clock.now(), response=result)
+        return Executed(reply, self._recording.drafts(call, outcome, routes=routes))
+
+
+def internal_failure() -> ApiError:
+    """What a caller is told about a bug of ours; the trace stays in our log."""
+    return ApiError("InternalFailure", "The request processing has failed because of an unknown error.", status=500)
+
+
+def not_authorized(signing_name: str, call: Call) -> ApiError:
+    """AWS's wording of a denial (opsworks-cm fact sheet 2.1)."""
+    who = call.principal.arn or "anonymous"
+    return ApiError(
+        "AccessDeniedException",
+        f"User: {who} is not authorized to perform: {signing_name}:{call.event_name} on resource: *",
+        status=403 if signing_name in {"cloudtrail", "sts"} else 400,
+    )

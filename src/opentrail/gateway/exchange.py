@@ -1,0 +1,52 @@
+"""One HTTP exchange as the gateway's parts see it, whatever server runs underneath."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from opentrail.aws.http import RequestHead
+from opentrail.aws.sigv4 import Authorization, SigningKey
+from opentrail.events.call import Call, Outcome
+from opentrail.identity.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request whose head has arrived; the body is still to be read, once, in pieces of the server's choosing."""
+
+    head: RequestHead
+    body: AsyncIterator[bytes]
+    request_id: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An answer: its head, and a body that is either whole or still arriving.
+
+    Header names are lower case. The server adapter closes a streamed body (``aclose``), also when the client left.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | AsyncIterator[bytes] = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller: who, and what the signature said. Anonymous callers have neither of the last two."""
+
+    principal: Principal
+    authorization: Authorization | None = None
+    signing_key: SigningKey | None = None
+
+
+class Recorder(Protocol):
+    """The way to evidence; returns only when the record is on disk."""
+
+    async def record(self, call: Call, outcome: Outcome, *, also_for: tuple[str, ...] = ()) -> None:
+        """Make the event record of a call durable, with copies for further accounts (a resource's owner).
+
+        Raises JournalError where it cannot be written: the caller then answers 503 and nothing else.
+        """

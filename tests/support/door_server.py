@@ -1,0 +1,175 @@
+"""The S3 door on a real socket, under the real server adapter and admission, in front of a real SeaweedFS.
+
+What stands in: the recorder, which keeps what it was told in a list, and the identities, which are a fixed few.
+"""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import boto3
+from botocore.config import Config
+
+from opentrail.clock import SystemClock, SystemEntropy
+from opentrail.errors import ApiError, JournalError
+from opentrail.events.call import Call, Outcome
+from opentrail.gateway.admit import Admission, Dialect, Refusal
+from opentrail.gateway.asgi import Application, server
+from opentrail.gateway.exchange import Caller, Incoming, Outgoing
+from opentrail.gateway.s3_door import S3Door
+from opentrail.gateway.upstream import Upstream, UpstreamSettings
+from opentrail.identity.buckets import Buckets
+from opentrail.identity.principal import Principal, PrincipalType
+from opentrail.identity.store import Credential, Identities
+from opentrail.state.database import Database
+
+ACCOUNT_A, ACCOUNT_B = "111111111111", "222222222222"
+
+
+def root(account_id: str) -> Principal:
+    """An account's root."""
+    arn = f"arn:aws:iam::{account_id}:root"
+    return Principal(PrincipalType.ROOT, account_id, account_id, arn, f"AKIAROOT{account_id}", admin=True)
+
+
+def user(account_id: str, name: str, *, admin: bool = False) -> Principal:
+    """An IAM user of an account."""
+    arn = f"arn:aws:iam::{account_id}:user/{name}"
+    key_id = f"AKIAUSER{name.upper()}{account_id}"
+    return Principal(PrincipalType.IAM_USER, account_id, f"AIDA{name.upper()}", arn, key_id, name, admin=admin)
+
+
+A, B = root(ACCOUNT_A), root(ACCOUNT_B)
+A_USER, B_USER = user(ACCOUNT_A, "ada"), user(ACCOUNT_B, "bob")
+CALLERS = (A, B, A_USER, B_USER)
+
+
+def secret_of(principal: Principal) -> str:
+    """The secret that belongs to a caller's access key."""
+    return f"secret-of-{principal.access_key_id}"
+
+
+class FixedKeys:
+    """Access keys that never change."""
+
+    def credential(self, access_key_id: str) -> Credential | None:
+        """The key of that id."""
+        for principal in CALLERS:
+            if principal.access_key_id == access_key_id:
+                return Credential(access_key_id, secret_of(principal), principal)
+        return None
+
+
+@dataclass
+class Recorded:
+    """One record that was asked for."""
+
+    call: Call
+    outcome: Outcome
+    also_for: tuple[str, ...]
+
+
+@dataclass
+class ListingRecorder:
+    """A recorder that remembers; ``failing`` makes it refuse like a journal that cannot be written."""
+
+    records: list[Recorded] = field(default_factory=list)
+    failing: bool = False
+
+    async def record(self, call: Call, outcome: Outcome, *, also_for: tuple[str, ...] = ()) -> None:
+        """Remember a record."""
+        if self.failing:
+            raise JournalError("the disk is full")
+        self.records.append(Recorded(call, outcome, also_for))
+
+    def names(self) -> list[str]:
+        """The event names, in order."""
+        return [record.call.event_name for record in self.records]
+
+
+class DoorHandler:
+    """The pipeline's S3 branch and nothing else."""
+
+    def __init__(self, door: S3Door, admission: Admission) -> None:
+        self._door = door
+        self._admission = admission
+
+    async def handle(self, incoming: Incoming) -> Outgoing:
+        """Authenticate, then hand to the door."""
+        try:
+            claim = self._admission.claim(incoming.head, Dialect.S3)
+            caller = self._admission.admit(incoming.head, claim, None, Dialect.S3)
+        except Refusal as error:
+            return await self._door.refuse(incoming, error, Caller(error.owner) if error.owner else None)
+        except ApiError as error:
+            return await self._door.refuse(incoming, error, None)
+        return await self._door.handle(incoming, caller)
+
+
+@dataclass
+class DoorServer:
+    """A running door."""
+
+    port: int
+    recorder: ListingRecorder
+    buckets: Buckets
+    database: Database
+    upstream: Upstream
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, principal: Principal, **options: Any) -> Any:
+        """A boto3 client that signs as a caller; no retries, so that every refusal is seen once."""
+        config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}).merge(Config(**options))
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=principal.access_key_id,
+            aws_secret_access_key=secret_of(principal),
+            config=config,
+        )
+
+
+@contextmanager
+def running_door(settings: UpstreamSettings, *, default_owner: str | None = None) -> Iterator[DoorServer]:
+    """Run the door on a free port in a thread of its own until the block ends."""
+    clock, entropy, database = SystemClock(), SystemEntropy(), Database(None)
+    database.create_tables()
+    buckets, recorder, upstream = Buckets(database), ListingRecorder(), Upstream(settings, clock)
+    door = S3Door(
+        upstream,
+        buckets,
+        database,
+        recorder,
+        clock,
+        entropy,
+        region="us-east-1",
+        default_owner=default_owner,
+        base_hosts=("localhost",),
+    )
+    admission = Admission(cast("Identities", FixedKeys()), clock, entropy)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        ready = threading.Event()
+        serving = server(Application(DoorHandler(door, admission), clock, entropy), None, ready.set)
+
+        async def serve() -> None:
+            await serving.serve([listening])
+            await upstream.close()
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread.start()
+        assert ready.wait(10)
+        try:
+            yield DoorServer(listening.getsockname()[1], recorder, buckets, database, upstream)
+        finally:
+            serving.should_exit = True
+            thread.join(20)
