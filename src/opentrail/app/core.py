@@ -1,0 +1,242 @@
+"""The part of OpenTrail that needs no servers: HOME, state, identities, journal, recording and the dispatcher.
+
+``up`` builds on it; commands that find no running gateway open it by themselves.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from opentrail.aws.model import Catalogue
+from opentrail.aws.protocols import protocol_of
+from opentrail.clock import Clock, Entropy
+from opentrail.config import Settings
+from opentrail.errors import ApiError, ConfigError
+from opentrail.events.call import Call
+from opentrail.events.classify import is_read_only
+from opentrail.events.record import ServiceEvent, service_event
+from opentrail.gateway.dispatch import Dispatcher, Hosted
+from opentrail.gateway.recording import Recording
+from opentrail.identity import unique_ids
+from opentrail.identity.buckets import Buckets
+from opentrail.identity.principal import Principal
+from opentrail.identity.store import Identities, KeyOwner
+from opentrail.journal import Doors, Draft, Journal, JournalOptions, outbox
+from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
+from opentrail.services.opentrail.service import MODEL_PATH, OpenTrailService
+from opentrail.state.database import Database, Unit
+from opentrail.state.home import Home, HomeLock
+from opentrail.state.migrations import prepare
+from opentrail.state.private_files import write_private
+from opentrail.state.sealing import Seal
+from opentrail.trails.routing import routes
+from opentrail.trails.store import Trails
+from opentrail.trails.trail import TrailSet
+from opentrail.version import __version__
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where a process takes its settings, time and randomness from."""
+
+    home: Home
+    settings: Settings
+    clock: Clock
+    entropy: Entropy
+
+
+def _complain(reason: str) -> None:
+    log.critical("the journal failed: %s", reason)
+
+
+class Core:
+    """Everything that stands between a call and its durable record, without the servers around it."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        accept_damage: bool = False,
+        on_journal_failure: Callable[[str], None] = _complain,
+    ) -> None:
+        """Open HOME, whose lock the caller holds; a new one is made ready.
+
+        Raises ConfigError (HOME cannot be used), IntegrityError (the journal is damaged), JournalError.
+        """
+        self.world = world
+        home = world.home
+        home.database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        prepare(home)
+        self.database = Database(home.database)
+        self.database.create_tables()
+        self.seal = Seal.at(home.sealing_key, world.entropy)
+        self.identities = Identities(self.database, self.seal, world.entropy)
+        _ensure_root(self)
+        self.catalogue = Catalogue([MODEL_PATH])
+        self.trails = Trails(self.database)
+        self.buckets = Buckets(self.database)
+        options = JournalOptions(segment_bytes=world.settings.journal.segment_bytes)
+        doors = Doors(entropy=world.entropy, on_failure=on_journal_failure)
+        self.journal = Journal.open(home.journal, options, accept_damage=accept_damage, doors=doors)
+        self.recording = Recording(self.journal, world.entropy, self._routes)
+        self.drain = outbox.OutboxDrain()
+        self.dispatcher = Dispatcher(
+            self.database, self.journal, self.recording, world.clock, drain=self.drain, new_routes=self._new_routes
+        )
+        self.hosted: dict[str, Hosted] = {}
+        self.host("opentrail", OpenTrailService(self.identities, DEFAULT_ACCOUNT_ID), {})
+        replayed = outbox.replay(self.database, self.journal)
+        if replayed:
+            log.warning(
+                "%d records were committed with their changes but not in the journal yet; they are now", replayed
+            )
+        self._report_recovery()
+
+    def host(
+        self,
+        name: str,
+        implementation: object,
+        unsupported: Mapping[str, str],
+        open_to_all: frozenset[str] = frozenset(),
+    ) -> None:
+        """Serve a service by its botocore name; the rest as for ``Hosted.of``."""
+        service = self.catalogue.service(name)
+        self.hosted[name] = Hosted.of(service, protocol_of(service), implementation, unsupported, open_to_all)
+
+    def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry out a call as the default account's root, as a command on this machine. Raises ApiError."""
+        hosted = self.hosted[service]
+        call = Call(
+            request_id=self.world.entropy.uuid(),
+            received_at=self.world.clock.now(),
+            account_id=DEFAULT_ACCOUNT_ID,
+            region=DEFAULT_REGION,
+            principal=self._root(),
+            event_source=hosted.service.event_source,
+            event_name=operation,
+            read_only=is_read_only(hosted.service.event_source, operation),
+            operation=hosted.service.operation(operation),
+            parameters=parameters,
+            source_ip="127.0.0.1",
+            user_agent=f"opentrail-cli/{__version__}",
+        )
+        executed = self.dispatcher.execute(hosted, call)
+        asyncio.run(self.recording.write(executed.drafts))
+        if executed.outbox_row is not None:
+            self.drain.appended(executed.outbox_row)
+        answer: dict[str, Any] = orjson.loads(executed.reply.body)
+        if executed.reply.status != 200:
+            raise ApiError(answer["__type"], answer.get("message", ""), status=executed.reply.status)
+        return answer
+
+    def close(self) -> None:
+        """Close the journal and the database."""
+        self.journal.close()
+        with self.database.unit() as unit:
+            self.drain.sweep(unit)
+        self.database.close()
+
+    def _root(self) -> Principal:
+        key = _read_root_key(self.world.home)
+        credential = self.identities.credential(key[0])
+        if credential is None:
+            raise ConfigError(f"the key in {self.world.home.credentials} is not known to this HOME's state")
+        return credential.principal
+
+    def _routes(self, call: Call, recipient: str) -> tuple[str, ...]:
+        return _routes_of(self.trails.snapshot, call, recipient)
+
+    def _new_routes(self, unit: Unit, call: Call) -> tuple[str, ...]:
+        """The trails that take a call's record once this unit is committed: StartLogging is in the trail it starts."""
+        if call.event_source != "cloudtrail.amazonaws.com":
+            return ()
+        return _routes_of(self.trails.within(unit), call, call.account_id)
+
+    def _report_recovery(self) -> None:
+        """Accepted damage leaves a record, in the default account's trails."""
+        report = self.journal.recovery
+        if report.cut_bytes:
+            log.warning(
+                "the journal's tail was torn by the last stop: %d bytes that nobody was told of were cut",
+                report.cut_bytes,
+            )
+        if not report.damages:
+            return
+        now = self.world.clock.now()
+        event_id = self.world.entropy.uuid()
+        event = ServiceEvent(
+            event_source="opentrail.amazonaws.com",
+            event_name="JournalDamageAccepted",
+            account_id=DEFAULT_ACCOUNT_ID,
+            region=DEFAULT_REGION,
+            occurred_at=now,
+            details={"damage": [str(item) for item in report.damages]},
+        )
+        taking = routes(
+            self.trails.snapshot,
+            account_id=DEFAULT_ACCOUNT_ID,
+            region=DEFAULT_REGION,
+            event_source=event.event_source,
+            event_name=event.event_name,
+            read_only=False,
+            management_event=True,
+        )
+        payload = service_event(event, event_id=event_id)
+        partition = f"{DEFAULT_ACCOUNT_ID}/{DEFAULT_REGION}"
+        self.journal.append([Draft(event_id, int(now.timestamp()), partition, taking, payload)]).result()
+
+
+def _routes_of(snapshot: TrailSet, call: Call, recipient: str) -> tuple[str, ...]:
+    return routes(
+        snapshot,
+        account_id=recipient,
+        region=call.region,
+        event_source=call.event_source,
+        event_name=call.event_name,
+        read_only=call.read_only,
+        management_event=call.management_event,
+    )
+
+
+@contextmanager
+def open_offline(world: World, lock: HomeLock) -> Iterator[Core]:
+    """A core for one command, while no gateway runs on this HOME."""
+    core = Core(world)
+    try:
+        yield core
+    finally:
+        core.close()
+        lock.release()
+
+
+def _ensure_root(core: Core) -> None:
+    """The default account and its root key; made at first start, the file before the row, so that a crash between
+    leaves a file whose key is simply imported."""
+    home, entropy = core.world.home, core.world.entropy
+    if not home.credentials.exists():
+        key, secret = unique_ids.access_key_id(entropy), unique_ids.secret_access_key(entropy)
+        text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+        write_private(home.credentials, text.encode())
+    key, secret = _read_root_key(home)
+    if core.identities.credential(key) is not None:
+        return
+    now = core.world.clock.now()
+    with core.database.unit() as unit:
+        if not any(account.account_id == DEFAULT_ACCOUNT_ID for account in core.identities.list_accounts()):
+            core.identities.create_account(unit, DEFAULT_ACCOUNT_ID, "default", now)
+        core.identities.import_key(unit, DEFAULT_ACCOUNT_ID, KeyOwner.root(), (key, secret), at=now)
+
+
+def _read_root_key(home: Home) -> tuple[str, str]:
+    """Raises ConfigError where the file cannot be read."""
+    key = home.root_key()
+    if key is None:
+        raise ConfigError(f"{home.credentials} does not hold an access key in AWS's form")
+    return key

@@ -1,0 +1,63 @@
+"""The S3 server behind us: the embedded SeaweedFS, or whatever ``[upstream.s3]`` names."""
+
+import configparser
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from opentrail.app.core import World
+from opentrail.errors import ConfigError
+from opentrail.gateway.upstream import Upstream, UpstreamSettings
+from opentrail.local.seaweedfs import CHILD_NAME, SeaweedFS
+from opentrail.processes.supervisor import Supervisor
+from opentrail.storage.bucket import S3ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStorage:
+    """One S3 server, seen by the door (``upstream``) and by our own workers (``store``).
+
+    ``problem`` says why it cannot be used at the moment; ``stop`` ends it in order. Both are about the embedded server.
+    """
+
+    upstream: Upstream
+    store: S3ObjectStore
+    problem: Callable[[], str | None]
+    stop: Callable[[], None]
+
+
+def open_object_storage(world: World, supervisor: Supervisor) -> ObjectStorage:
+    """Start or find the S3 server. Raises ConfigError (credentials), OutboundError (it does not come up)."""
+    settings = world.settings.upstream_s3
+    if not settings.endpoint:
+        return _embedded(world, supervisor)
+    key, secret = _shared_credentials(Path(settings.credentials).expanduser())
+    upstream = Upstream(UpstreamSettings(settings.endpoint, settings.region, key, secret), world.clock)
+    store = S3ObjectStore(settings.endpoint, settings.region, key, secret)
+    return ObjectStorage(upstream, store, lambda: None, lambda: None)
+
+
+def _embedded(world: World, supervisor: Supervisor) -> ObjectStorage:
+    seaweed = SeaweedFS(world.home.seaweedfs, supervisor, world.entropy)
+    seaweed.start()
+    where = UpstreamSettings(seaweed.endpoint, seaweed.region, seaweed.access_key_id, seaweed.secret_access_key)
+
+    def problem() -> str | None:
+        child = supervisor.child(CHILD_NAME)
+        return (
+            None if child is not None and child.is_alive() else "the embedded S3 server is down; it is being restarted"
+        )
+
+    return ObjectStorage(Upstream(where, world.clock), seaweed.store(), problem, seaweed.stop)
+
+
+def _shared_credentials(path: Path) -> tuple[str, str]:
+    """Access key and secret of profile ``default``. Raises ConfigError that names the file and never its content."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        with path.open() as file:
+            parser.read_file(file)
+        section = parser["default"]
+        return section["aws_access_key_id"], section["aws_secret_access_key"]
+    except (OSError, KeyError, UnicodeDecodeError, configparser.Error) as problem:
+        raise ConfigError(f"upstream.s3.credentials: {path} holds no profile `default` in AWS's form") from problem

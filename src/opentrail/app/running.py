@@ -1,0 +1,247 @@
+"""The running OpenTrail: starts every part in order, serves until asked to stop, and stops in the opposite order.
+
+The order is a promise: HOME's lock, state, journal and outbox first; then the object store and the workers; the port is
+served last. On the way down nothing is closed that somebody above still uses.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import uvloop
+
+from opentrail.app.chef import open_chef
+from opentrail.app.core import Core, World
+from opentrail.app.models import install_models
+from opentrail.app.object_storage import ObjectStorage, open_object_storage
+from opentrail.delivery.carrier import DeliveryOptions
+from opentrail.delivery.courier import Courier
+from opentrail.errors import ConfigError, OutboundError
+from opentrail.gateway.admit import Admission
+from opentrail.gateway.asgi import Application, Server, server
+from opentrail.gateway.own_pages import OwnPages
+from opentrail.gateway.pipeline import Parts, Pipeline
+from opentrail.gateway.s3_door import S3Door
+from opentrail.local.certificates import CertificateFiles, ensure
+from opentrail.processes.supervisor import Supervisor
+from opentrail.services.cloudtrail.refusals import UNSUPPORTED as CLOUDTRAIL_UNSUPPORTED
+from opentrail.services.cloudtrail.service import CloudTrailService
+from opentrail.services.defaults import DEFAULT_REGION
+from opentrail.services.opsworks_cm import UNSUPPORTED as OPSWORKS_CM_UNSUPPORTED
+from opentrail.services.sts.service import OPEN_TO_ALL, StsService
+from opentrail.services.sts.service import UNSUPPORTED as STS_UNSUPPORTED
+from opentrail.state.home import HomeLock, holder_of
+from opentrail.state.private_files import write_private
+from opentrail.trails.bucket_access import BucketPolicyMode
+from opentrail.version import __version__
+
+log = logging.getLogger(__name__)
+
+_STOP_DELIVERY_S = 15.0
+
+
+@dataclass(slots=True)
+class _Serving:
+    """What the event loop works with."""
+
+    server: Server
+    pipeline: Pipeline
+    storage: ObjectStorage
+    door: S3Door
+
+
+class App:
+    """One OpenTrail, from start to stop."""
+
+    def __init__(self, world: World, *, accept_damage: bool = False) -> None:
+        self._world = world
+        self._accept_damage = accept_damage
+        self._serving: _Serving | None = None
+        self._stop_asked = False
+        self._failure: str | None = None
+
+    def ask_to_stop(self) -> None:
+        """Stop soon and cleanly; safe from a signal handler and from other threads."""
+        self._stop_asked = True
+        if self._serving is not None:
+            self._serving.server.should_exit = True
+
+    def run(self, listen: Callable[[], socket.socket], say_ready: Callable[[str], None]) -> str | None:
+        """Serve until asked to stop. ``listen`` takes the port, before anything is started; ``say_ready`` gets the URL.
+
+        Answers why it had to stop by itself, or None. Raises ConfigError where HOME is in use or cannot be used, and
+        what starting the parts raises.
+        """
+        home = self._world.home
+        lock = HomeLock.acquire(home)
+        if lock is None:
+            running = (home.endpoint() or {}).get("url", "not ready yet")
+            raise ConfigError(
+                f"{home.root} is in use by process {holder_of(home)} ({running}); stop it, or use another --home"
+            )
+        with ExitStack() as stack:
+            stack.callback(lock.release)
+            listener = stack.enter_context(listen())
+            home.endpoint_file.unlink(missing_ok=True)
+            self._start(stack, listener, say_ready)
+            if not self._stop_asked and self._serving is not None:
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    runner.run(self._serve(self._serving, listener))
+        return self._failure
+
+    def _start(self, stack: ExitStack, listener: socket.socket, say_ready: Callable[[str], None]) -> None:
+        world, settings = self._world, self._world.settings
+        core = Core(world, accept_damage=self._accept_damage, on_journal_failure=self._journal_failed)
+        stack.callback(core.close)
+        supervisor = Supervisor(world.home.run / "children", world.clock)
+        stack.callback(supervisor.stop_all)
+        for orphan in supervisor.reap_orphans():
+            log.warning("stopped %s, a child that a killed predecessor had left", orphan)
+        storage = open_object_storage(world, supervisor)
+        stack.callback(storage.stop)
+        mode = BucketPolicyMode(settings.trails.bucket_policy)
+        clock, entropy = world.clock, world.entropy
+        core.host(
+            "cloudtrail",
+            CloudTrailService(
+                trails=core.trails, buckets=core.buckets, store=storage.store, clock=clock, entropy=entropy, mode=mode
+            ),
+            CLOUDTRAIL_UNSUPPORTED,
+        )
+        core.host("sts", StsService(), STS_UNSUPPORTED, OPEN_TO_ALL)
+        courier = Courier(
+            journal=core.journal,
+            database=core.database,
+            trails=core.trails,
+            store=storage.store,
+            buckets=core.buckets,
+            clock=clock,
+            entropy=entropy,
+            drain=core.drain,
+            options=DeliveryOptions(
+                interval_s=settings.delivery.interval_s,
+                max_bytes=settings.delivery.max_bytes,
+                bucket_policy=mode,
+                accept_damage=self._accept_damage,
+            ),
+        )
+        chef = open_chef(core, supervisor, storage)
+        core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED)
+        chef.jobs.start()
+        stack.callback(chef.jobs.stop)
+        courier.start()
+        stack.callback(courier.stop, _STOP_DELIVERY_S)
+        self._serving = self._assemble(core, storage, courier, listener, say_ready)
+        stack.callback(self._serving.pipeline.close)
+
+    def _assemble(
+        self,
+        core: Core,
+        storage: ObjectStorage,
+        courier: Courier,
+        listener: socket.socket,
+        say_ready: Callable[[str], None],
+    ) -> _Serving:
+        world, settings = self._world, self._world.settings
+        clock, entropy = world.clock, world.entropy
+        certificate = self._certificate()
+        door = S3Door(
+            storage.upstream,
+            core.buckets,
+            core.database,
+            core.recording,
+            clock,
+            entropy,
+            region=DEFAULT_REGION,
+            default_owner=settings.upstream_s3.owner or None,
+            base_hosts=("localhost", *_words(settings.gateway.hosts)),
+        )
+
+        def reasons() -> list[str]:
+            return _reasons(core, storage, courier)
+
+        pipeline = Pipeline(
+            Parts(
+                catalogue=core.catalogue,
+                admission=Admission(core.identities, clock, entropy),
+                dispatcher=core.dispatcher,
+                recording=core.recording,
+                hosted=core.hosted,
+                s3_door=door,
+                own_pages=OwnPages(__version__, reasons),
+                appended=core.drain.appended,
+                journal_failure=lambda: core.journal.failure,
+                clock=clock,
+                region=DEFAULT_REGION,
+            )
+        )
+        url = self._url(listener)
+        tls = (str(certificate.chain), str(certificate.key)) if certificate else None
+
+        def listening() -> None:
+            self._publish(url, certificate)
+            say_ready(url)
+
+        return _Serving(server(Application(pipeline, clock, entropy), tls, listening), pipeline, storage, door)
+
+    async def _serve(self, serving: _Serving, listener: socket.socket) -> None:
+        try:
+            adopted = await serving.door.adopt_existing()
+            if adopted:
+                log.info("%d buckets that the S3 server had already now have their owner", adopted)
+            await serving.server.serve(sockets=[listener])
+        except OutboundError as problem:
+            self._failure = f"the S3 server does not answer: {problem}"
+        finally:
+            self._world.home.endpoint_file.unlink(missing_ok=True)
+            await serving.storage.upstream.close()
+
+    def _journal_failed(self, reason: str) -> None:
+        """The disk refused evidence: stop serving, and say why with the exit code."""
+        log.critical("the journal failed, so OpenTrail stops: %s", reason)
+        self._failure = f"the journal failed: {reason}"
+        self.ask_to_stop()
+
+    def _certificate(self) -> CertificateFiles | None:
+        gateway = self._world.settings.gateway
+        if not gateway.tls:
+            return None
+        if gateway.tls_certificate:
+            return CertificateFiles(Path(gateway.tls_certificate), Path(gateway.tls_key), Path())
+        hosts = dict.fromkeys(("localhost", "127.0.0.1", "*.localhost", gateway.host, *_words(gateway.hosts)))
+        return ensure(self._world.home.tls, tuple(hosts), self._world.clock.now())
+
+    def _url(self, listener: socket.socket) -> str:
+        gateway = self._world.settings.gateway
+        port = listener.getsockname()[1]
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(gateway.host, gateway.host)  # noqa: S104 - the user's choice
+        return f"{'https' if gateway.tls else 'http'}://{host}:{port}"
+
+    def _publish(self, url: str, certificate: CertificateFiles | None) -> None:
+        """Tell other commands on this machine where we answer."""
+        install_models(self._world.home)
+        facts: dict[str, object] = {"url": url, "pid": os.getpid()}
+        if certificate is not None and certificate.authority.name:
+            facts["authority"] = str(certificate.authority)
+        write_private(self._world.home.endpoint_file, orjson.dumps(facts))
+
+
+def _reasons(core: Core, storage: ObjectStorage, courier: Courier) -> list[str]:
+    """Why calls cannot be served, or evidence cannot move on, at the moment."""
+    found = [
+        ("the journal failed: {}", core.journal.failure),
+        ("the journal cannot grow: {}", core.journal.problem),
+        ("delivery stands still: {}", courier.lag.failure),
+        ("{}", storage.problem()),
+    ]
+    return [text.format(reason) for text, reason in found if reason]
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]

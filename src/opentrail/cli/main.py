@@ -1,0 +1,56 @@
+"""The ``opentrail`` command: its groups, and how errors end it.
+
+Exit codes: 0 good, 1 a finding or failure, 2 wrong use. Errors are one line each on standard error.
+"""
+
+import sys
+
+import typer
+
+from opentrail.cli import accounts, demo, doctor, env, keys, up
+from opentrail.errors import ConfigError, OpenTrailError
+from opentrail.version import __version__
+
+application = typer.Typer(
+    name="opentrail",
+    help="CloudTrail you can run yourself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+application.command("up")(up.up)
+application.command("env")(env.env)
+application.command("demo")(demo.demo)
+application.command("doctor")(doctor.doctor)
+application.add_typer(accounts.commands, name="accounts")
+application.add_typer(keys.commands, name="keys")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"opentrail {__version__}")
+        raise typer.Exit
+
+
+@application.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """CloudTrail you can run yourself."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code; wrong options and the like end in typer with code 2."""
+    try:
+        application()
+    except ConfigError as error:
+        _complain(*error.problems)
+        sys.exit(2)
+    except OpenTrailError as error:
+        _complain(str(error))
+        sys.exit(1)
+
+
+def _complain(*sentences: str) -> None:
+    for sentence in sentences:
+        print(f"opentrail: {sentence}", file=sys.stderr)

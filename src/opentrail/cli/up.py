@@ -1,0 +1,72 @@
+"""``opentrail up``: run everything until told to stop."""
+
+import signal
+import socket
+import sys
+from dataclasses import replace
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from opentrail.app import App
+from opentrail.app.core import World
+from opentrail.cli.options import ConfigOption, HomeOption, home_of, settings_of
+from opentrail.clock import SystemClock, SystemEntropy
+from opentrail.config import Settings
+from opentrail.errors import ConfigError
+from opentrail.logs import configure_logging
+
+
+def up(
+    home: HomeOption = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Serve HTTPS.")] = False,
+    accept_damage: Annotated[
+        bool, typer.Option("--accept-damage", help="Start although the journal is damaged; what is lost is recorded.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Run everything. Prints `ready URL` when usable; SIGTERM or Ctrl-C stops cleanly."""
+    place = home_of(home)
+    settings = _overridden(settings_of(place, config), port, tls)
+    configure_logging(settings.log.level, settings.log.format)
+    app = App(World(place, settings, SystemClock(), SystemEntropy()), accept_damage=accept_damage)
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        app.ask_to_stop()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    failed = app.run(lambda: listen(settings), _say_ready)
+    if failed:
+        print(f"opentrail: {failed}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _say_ready(url: str) -> None:
+    print(f"ready {url}", flush=True)
+
+
+def _overridden(settings: Settings, port: int | None, tls: bool) -> Settings:
+    gateway = settings.gateway
+    return replace(
+        settings, gateway=replace(gateway, port=gateway.port if port is None else port, tls=gateway.tls or tls)
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Take the port before anything is started. Raises ConfigError where that is not possible."""
+    host, port = settings.gateway.host, settings.gateway.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as problem:
+        listener.close()
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {problem.strerror or problem}; choose another with --port"
+        ) from problem
+    return listener
