@@ -151,6 +151,7 @@ class App:
         world, settings = self._world, self._world.settings
         clock, entropy = world.clock, world.entropy
         certificate = self._certificate()
+        base_hosts = ("localhost", *_words(settings.gateway.hosts))
         door = S3Door(
             storage.upstream,
             core.buckets,
@@ -160,7 +161,7 @@ class App:
             entropy,
             region=DEFAULT_REGION,
             default_owner=settings.upstream_s3.owner or None,
-            base_hosts=("localhost", *_words(settings.gateway.hosts)),
+            base_hosts=base_hosts,
         )
 
         def reasons() -> list[str]:
@@ -169,7 +170,7 @@ class App:
         pipeline = Pipeline(
             Parts(
                 catalogue=core.catalogue,
-                admission=Admission(core.identities, clock, entropy),
+                admission=Admission(core.identities, clock, entropy, region=DEFAULT_REGION, base_hosts=base_hosts),
                 dispatcher=core.dispatcher,
                 recording=core.recording,
                 hosted=core.hosted,

@@ -104,13 +104,14 @@ def additional_event_data(
     bytes_in: int = 0,
     bytes_out: int = 0,
     host_id: str = "",
+    signature_version: str = "SigV4",
 ) -> dict[str, Any]:
     """``additionalEventData``; ``authentication`` is ``AUTH_HEADER``, ``QUERY_STRING`` or None for anonymous calls
     (2.4).
     """
     data: dict[str, Any] = {}
     if authentication is not None:
-        data["SignatureVersion"] = "SigV4"
+        data["SignatureVersion"] = signature_version
     if cipher_suite:
         data["CipherSuite"] = cipher_suite
     data["bytesTransferredIn"] = bytes_in

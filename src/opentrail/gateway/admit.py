@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from opentrail.aws.http import RequestHead
+from opentrail.aws.sigv2 import PresignedV2, read_presigned_v2, verify_v2
 from opentrail.aws.sigv4 import (
     Authorization,
     ProblemKind,
@@ -19,6 +20,7 @@ from opentrail.aws.sigv4 import (
 )
 from opentrail.clock import Clock, Entropy
 from opentrail.errors import ApiError
+from opentrail.events.s3 import locate
 from opentrail.gateway.exchange import Caller
 from opentrail.identity.principal import ANONYMOUS, Principal, PrincipalType
 from opentrail.identity.store import Identities
@@ -74,6 +76,7 @@ class Claim:
     """What an unverified request says of its signature; None where it has none."""
 
     authorization: Authorization | None
+    old_form: PresignedV2 | None = None
 
 
 def refused(reason: str, dialect: Dialect, message: str, owner: Principal | None = None) -> Refusal:
@@ -85,7 +88,18 @@ def refused(reason: str, dialect: Dialect, message: str, owner: Principal | None
 class Admission:
     """Checks signatures against the known access keys."""
 
-    def __init__(self, identities: Identities, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        identities: Identities,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        region: str,
+        base_hosts: tuple[str, ...] = (),
+    ) -> None:
+        """``region``: of addresses whose signature names none; ``base_hosts``: as for the S3 door."""
+        self._region = region
+        self._base_hosts = base_hosts
         self._identities = identities
         self._clock = clock
         self._keys = SigningKeys()
@@ -94,6 +108,8 @@ class Admission:
     def claim(self, head: RequestHead, dialect: Dialect) -> Claim:
         """Read the signature's parts without trusting them. Raises Refusal where they make no sense."""
         try:
+            if (old_form := read_presigned_v2(head)) is not None:
+                return Claim(old_form.authorization(self._region), old_form)
             return Claim(read_authorization(head))
         except SignatureProblem as problem:
             raise refused("malformed", dialect, problem.message) from problem
@@ -116,8 +132,11 @@ class Admission:
         key = self._keys.get(cache_name, secret, authorization.scope)
         owner = _shadow(credential.principal) if credential else None
         try:
-            declared = authorization.payload_hash or "UNSIGNED-PAYLOAD"
-            verify(head, authorization, key, payload_hash or declared, now=self._clock.now())
+            if claim.old_form is not None:
+                verify_v2(head, claim.old_form, secret, self._resource(head), now=self._clock.now())
+            else:
+                declared = authorization.payload_hash or "UNSIGNED-PAYLOAD"
+                verify(head, authorization, key, payload_hash or declared, now=self._clock.now())
         except SignatureProblem as problem:
             if credential is None:
                 raise refused("unknown", dialect, _unknown_key_text(dialect)) from problem
@@ -134,6 +153,11 @@ class Admission:
     def forget(self, access_key_id: str) -> None:
         """Drop what is cached for an access key whose secret changed."""
         self._keys.forget(access_key_id)
+
+    def _resource(self, head: RequestHead) -> str:
+        """The bucket and key of an address, as version 2 signs them."""
+        by_host = locate(head.host, "/", self._base_hosts).bucket
+        return f"/{by_host}{head.path}" if by_host else head.path
 
     def _refusal(self, problem: SignatureProblem, dialect: Dialect, owner: Principal | None) -> Refusal:
         reason = {

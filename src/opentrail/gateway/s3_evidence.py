@@ -105,6 +105,7 @@ class Evidence:
         method = s3_elements.QUERY_STRING if presigned else s3_elements.AUTH_HEADER
         data = s3_elements.additional_event_data(
             authentication=method if authorization else None,
+            signature_version="SigV4" if authorization and authorization.signed_headers else "SigV2",
             cipher_suite=tls.cipher_suite if tls else None,
             bytes_in=exchange.body.received_bytes if exchange.body else 0,
             bytes_out=bytes_out,

@@ -34,6 +34,7 @@ _AUTHENTICATION_PARAMETERS = frozenset(
     {
         *("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders"),
         *("x-amz-signature", "x-amz-security-token", "x-amz-content-sha256"),
+        *("awsaccesskeyid", "signature", "expires"),
     }
 )
 _SERVICE = "s3"
