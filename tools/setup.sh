@@ -27,9 +27,10 @@ fi
 uv_version=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.lock)
 [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" = "$uv_version" ] ||
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
+# --system-certs: a company proxy with its own authority is no reason to fail
 say "installing what requirements.lock lists"
-.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements.lock
-.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable .
+.venv/bin/uv pip sync --quiet --system-certs --require-hashes --python .venv/bin/python requirements.lock
+.venv/bin/uv pip install --quiet --system-certs --no-deps --no-build-isolation --python .venv/bin/python --editable .
 
 if ! command -v goiardi >/dev/null && [ ! -x .venv/bin/goiardi ] && command -v apt-get >/dev/null; then
     say "getting goiardi, the Chef engine"
