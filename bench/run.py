@@ -1,4 +1,4 @@
-"""All benchmarks in one run: ``make bench``. Each prints ratios measured side by side; --check fails below the targets."""
+"""All benchmarks in one run (``make bench``): ratios measured side by side; --check fails below the targets."""
 
 import subprocess
 import sys

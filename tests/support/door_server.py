@@ -155,7 +155,9 @@ def running_door(settings: UpstreamSettings, *, default_owner: str | None = None
         default_owner=default_owner,
         base_hosts=("localhost",),
     )
-    admission = Admission(cast("Identities", FixedKeys()), clock, entropy)
+    admission = Admission(
+        cast("Identities", FixedKeys()), clock, entropy, region="us-east-1", base_hosts=("localhost",)
+    )
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         ready = threading.Event()

@@ -27,7 +27,7 @@ def demo(
 ) -> None:
     """Start OpenTrail, make a Chef server through boto3, and show the CloudTrail record of that very call."""
     place = home_of(home)
-    screen = Console(highlight=False)
+    screen = Console(highlight=False, soft_wrap=True)
     server = None if _already_runs(place) else _start(place, port, screen)
     try:
         _perform(place, screen)
@@ -91,14 +91,17 @@ def _perform(home: Home, screen: Console) -> None:
 
 
 def _show_record(screen: Console, bucket: str, key: str, record: dict[str, Any]) -> None:
-    screen.print(f"  [cyan]s3://{bucket}/{key}[/cyan]\n", soft_wrap=True)
-    screen.print(JSON.from_data(record), soft_wrap=True)
+    screen.print(f"  [cyan]s3://{bucket}/{key}[/cyan]\n")
+    screen.print(JSON.from_data(record))
 
 
 def _show_next(screen: Console, home: Home, bucket: str, key: str) -> None:
     command = Path(sys.executable).with_name("opentrail")
+    if command.is_relative_to(Path.cwd()):
+        command = command.relative_to(Path.cwd())
+    where = "" if home == home_of(None) else f" --home {home.root}"
     screen.print("\n[bold]Go on, in another terminal:[/bold]")
-    screen.print(f'  eval "$({command} env --home {home.root})"', soft_wrap=True)
-    screen.print("  aws opsworkscm describe-servers", soft_wrap=True)
-    screen.print(f"  aws cloudtrail get-trail-status --name {scenes.TRAIL}", soft_wrap=True)
-    screen.print(f"  aws s3 cp s3://{bucket}/{key} - | gunzip", soft_wrap=True)
+    screen.print(f'  eval "$({command} env{where})"')
+    screen.print("  aws opsworkscm describe-servers")
+    screen.print(f"  aws cloudtrail get-trail-status --name {scenes.TRAIL}")
+    screen.print(f"  aws s3 cp s3://{bucket}/{key} - | gunzip")
