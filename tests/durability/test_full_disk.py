@@ -31,7 +31,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_refuses_calls_and_loses_none(small_disk: Path) -> None:
-    """503 and a red readiness while there is no room, service again when there is; what was acknowledged is delivered."""
+    """503 and a red readiness while there is no room, service again when there is; no acknowledged call is lost."""
     settings = {"OPENTRAIL_JOURNAL_SEGMENT_BYTES": str(MIB), "OPENTRAIL_DELIVERY_INTERVAL_S": "3600"}
     gateway = start(small_disk.parent, settings)
     make_trail(gateway, BUCKET)
