@@ -39,7 +39,7 @@ def crashed(tmp_path: Path, drafts: list[Draft], *, close: bool = False) -> Path
         journal.append([one]).result(10)
     if close:
         journal.close()
-    shutil.copytree(tmp_path / "live", tmp_path / "crashed")
+    shutil.copytree(tmp_path / "live", tmp_path / "crashed", ignore=shutil.ignore_patterns("preparing*"))
     journal.close()
     return tmp_path / "crashed"
 
@@ -86,7 +86,7 @@ def test_an_incomplete_group_at_the_tail_is_cut_whole(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "live", SMALL)
     journal.append([draft(b"first")]).result(10)
     journal.append([draft(b"caller's copy"), draft(b"owner's copy" * 50)]).result(10)
-    shutil.copytree(tmp_path / "live", tmp_path / "crashed")
+    shutil.copytree(tmp_path / "live", tmp_path / "crashed", ignore=shutil.ignore_patterns("preparing*"))
     journal.close()
     last = segments(tmp_path / "crashed")[-1]
     flip(last, last.read_bytes().find(b"owner's"))
