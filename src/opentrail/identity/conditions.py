@@ -3,7 +3,8 @@
 Rules (IAM's reference of condition operators). All keys of all operators must hold. Several values of one key are
 alternatives; for a negated operator the request's value must differ from every one. An absent key fails a positive
 operator and satisfies a negated one; ``...IfExists`` is satisfied by absence; ``ForAllValues:`` is, ``ForAnyValue:`` is
-not. An operator that we do not know is refused when the policy is stored, never skipped when it is evaluated.
+not, with ``IfExists`` or without. Several values of a key in the request need one of the two qualifiers: without it
+nothing holds. An operator that we do not know is refused when the policy is stored, never skipped when it is evaluated.
 """
 
 import ipaddress
@@ -11,12 +12,15 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from opentrail.identity.patterns import Context, Pattern, compile_pattern
 
 Test = Callable[[str, Context], bool]  # does one value of the request agree with one value of the policy?
 MAX_VALUES = 1000
+# Keys that hold a list even where it has one value (IAM's reference of condition keys, "multivalued").
+MULTIVALUED_KEYS = frozenset({"aws:tagkeys", "aws:calledvia", "aws:principalservicenameslist", "sts:transitivetagkeys"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +41,22 @@ class Condition:
             return (not values) is self.must_be_absent
         if not values:
             return self._absent()
-        if self.qualifier == "forallvalues" or (self.negated and not self.qualifier):
+        if not self.qualifier:
+            return len(values) == 1 and self.key not in MULTIVALUED_KEYS and self._agrees(values[0], context)
+        if self.qualifier == "forallvalues":
             return all(self._agrees(value, context) for value in values)
         return any(self._agrees(value, context) for value in values)
 
     def _absent(self) -> bool:
         if self.qualifier:
-            return self.qualifier == "forallvalues" or self.if_exists
+            return self.qualifier == "forallvalues"
         return self.negated or self.if_exists
 
     def _agrees(self, value: str, context: Context) -> bool:
-        return any(test(value, context) for test in self.tests) is not self.negated
+        for test in self.tests:  # the hot path: a generator would cost more than the tests
+            if test(value, context):
+                return not self.negated
+        return self.negated
 
 
 def parse_conditions(block: Any, *, variables: bool) -> tuple[Condition, ...]:
@@ -95,7 +104,11 @@ def _null(values: list[str]) -> bool:
 
 
 def _string(value: str, variables: bool) -> Test:  # noqa: FBT001 - one signature for every operator in the table
-    return compile_pattern(value, wildcards=False, variables=variables).matches
+    pattern = compile_pattern(value, wildcards=False, variables=variables)
+    if pattern.pieces is not None:
+        (literal,) = pattern.pieces
+        return lambda text, _context: text == literal
+    return pattern.matches
 
 
 def _string_ignore_case(value: str, variables: bool) -> Test:  # noqa: FBT001 - see _string
@@ -111,6 +124,8 @@ def _arn(value: str, variables: bool) -> Test:  # noqa: FBT001 - see _string
     if value == "*":
         return lambda _value, _context: True
     parts = _arn_parts(value)
+    if variables and value.startswith("${") and len(parts) < 6:
+        return compile_pattern(value).matches  # the variable holds the ARN, and its value has no wildcards
     if len(parts) != 6 or parts[0] != "arn":
         raise ValueError(f"{value[:100]!r} is not an ARN")
     patterns: list[Pattern] = [compile_pattern(part, variables=variables) for part in parts]
@@ -149,16 +164,24 @@ def _ip_address(value: str, _variables: bool) -> Test:  # noqa: FBT001 - see _st
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:
         raise ValueError(f"{value[:60]!r} is not an address or CIDR range") from None
+    version, mask, wanted = network.version, int(network.netmask), int(network.network_address)
 
     def test(text: str, _context: Context) -> bool:
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return address in network or (mapped is not None and mapped in network)
+        number = _numbers(text).get(version)
+        return number is not None and number & mask == wanted
 
     return test
+
+
+@lru_cache(maxsize=4096)
+def _numbers(text: str) -> Mapping[int, int]:
+    """IP version to number: of an address, and of the IPv4 address that an IPv6 one stands for; none of other text."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return {}
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return {one.version: int(one) for one in (address, mapped) if one is not None}
 
 
 def _compared(read: Callable[[str], float], compare: Callable[[float, float], bool]) -> Callable[[str, bool], Test]:
@@ -183,8 +206,11 @@ def _number(text: str) -> float:
         raise ValueError(f"{text[:60]!r} is not a number") from None
 
 
+@lru_cache(maxsize=4096)
 def _date(text: str) -> float:
     """Seconds since 1970 of an ISO 8601 date (UTC where it names no zone) or of a number of such seconds."""
+    if text.isdecimal():  # Python would read some of these as dates without hyphens
+        return _number(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
