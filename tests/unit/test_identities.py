@@ -48,25 +48,48 @@ def test_a_root_key_signs_as_the_account(identities: Identities, database: Datab
     assert credential.secret_access_key == PAIR[1]
     assert credential.principal.type is PrincipalType.ROOT
     assert credential.principal.arn == f"arn:aws:iam::{ACCOUNT}:root"
-    assert credential.principal.admin
+    assert [policy.name for policy in identities.directory.policies_of(credential.principal).identity] == ["root"]
 
 
 def test_a_user_is_an_administrator_only_if_imported_so(identities: Identities, database: Database) -> None:
-    """The flag follows the latest import; the unique id stays."""
+    """A user starts with nothing; importing as an administrator attaches AdministratorAccess; the unique id stays."""
     _import(identities, database, KeyOwner.user("ada"), PAIR)
     first = identities.credential(PAIR[0])
+    assert first is not None
+    assert identities.directory.policies_of(first.principal).identity == ()
     _import(identities, database, KeyOwner.user("ada"), PAIR, admin=True)
     second = identities.credential(PAIR[0])
-    assert first is not None
-    assert second is not None
-    assert (first.principal.admin, second.principal.admin) == (False, True)
-    assert first.principal.principal_id == second.principal.principal_id
+    assert second == first
+    attached = identities.directory.policies_of(first.principal).identity
+    assert [policy.name for policy in attached] == ["arn:aws:iam::aws:policy/AdministratorAccess"]
     assert first.principal.principal_id.startswith("AIDA")
+
+
+def test_a_role_made_by_an_import_is_an_administrator_of_its_own_account(
+    identities: Identities, database: Database
+) -> None:
+    """Its sessions may do everything, as before there were policies, and its account's principals may assume it."""
+    _import(identities, database, KeyOwner.session("Ops", "night"), PAIR)
+    credential = identities.credential(PAIR[0])
+    assert credential is not None
+    attached = identities.directory.policies_of(credential.principal).identity
+    assert [policy.name for policy in attached] == ["arn:aws:iam::aws:policy/AdministratorAccess"]
+    role = identities.directory.role(f"arn:aws:iam::{ACCOUNT}:role/Ops")
+    assert role is not None
+    assert role.trust.statements[0].allows
+
+
+def test_names_that_differ_in_case_only_are_refused(identities: Identities, database: Database) -> None:
+    """As in IAM, and nothing is changed."""
+    _import(identities, database, KeyOwner.user("ada"), PAIR)
+    with pytest.raises(ApiError, match="case"):
+        _import(identities, database, KeyOwner.user("Ada"), ("AKIAEXAMPLEEXAMPLE01", "another-secret"))
+    assert identities.directory.user(ACCOUNT, "Ada") is None
 
 
 def test_a_role_session_carries_its_issuer_and_creation(identities: Identities, database: Database) -> None:
     """The session's ARN, id and context have the forms of CloudTrail."""
-    _import(identities, database, KeyOwner.session("Ops", "night"), PAIR, admin=True)
+    _import(identities, database, KeyOwner.session("Ops", "night"), PAIR)
     credential = identities.credential(PAIR[0])
     assert credential is not None
     who = credential.principal

@@ -1,10 +1,10 @@
-"""Accounts, their users and roles, and the access keys that prove them.
+"""Accounts, and the access keys that prove who calls.
 
-Reads are answered from an immutable snapshot in memory, swapped after each commit, because every request needs one.
-Secret access keys are sealed in the database; only the snapshot holds them in clear.
+Secret access keys are sealed in the database; only the directory's snapshot in memory holds them in clear.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,41 +13,17 @@ import sqlalchemy as sa
 
 from opentrail.clock import Entropy
 from opentrail.errors import ApiError
-from opentrail.identity import unique_ids
-from opentrail.identity.principal import Principal, PrincipalType, SessionContext, SessionIssuer
-from opentrail.state.database import Database, Unit, metadata
+from opentrail.identity.directory import Directory
+from opentrail.identity.iam_entities import Entity, Kind, change, find, find_by_id, insert, new_entity
+from opentrail.identity.iam_managed import ADMINISTRATOR_ACCESS
+from opentrail.identity.iam_policies import attach
+from opentrail.identity.iam_snapshot import Credential, opened, principal_of
+from opentrail.identity.iam_tables import access_keys, accounts, entities
+from opentrail.identity.principal import Principal
+from opentrail.state.database import Database, Unit
 from opentrail.state.sealing import Seal
 
-accounts = sa.Table(
-    "accounts",
-    metadata,
-    sa.Column("account_id", sa.String(12), primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False),
-)
-
-identities = sa.Table(
-    "identities",
-    metadata,
-    sa.Column("account_id", sa.String(12), sa.ForeignKey("accounts.account_id"), primary_key=True),
-    sa.Column("kind", sa.String(4), primary_key=True, comment="user or role"),
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("unique_id", sa.String(21), nullable=False),
-    sa.Column("admin", sa.Boolean, nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False),
-)
-
-access_keys = sa.Table(
-    "access_keys",
-    metadata,
-    sa.Column("access_key_id", sa.String(128), primary_key=True),
-    sa.Column("account_id", sa.String(12), sa.ForeignKey("accounts.account_id"), nullable=False),
-    sa.Column("kind", sa.String(4), nullable=False, comment="root, user or role"),
-    sa.Column("name", sa.String(64), nullable=False),
-    sa.Column("session_name", sa.String(64), nullable=False),
-    sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False),
-)
+__all__ = ["Account", "Credential", "Identities", "KeyOwner", "KeyUse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,37 +60,40 @@ class KeyOwner:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """An access key in use: the secret that signatures are checked against, and who signs with it."""
+class KeyUse:
+    """The latest use of an access key, or of a role: when, for which service (signing name), in which region."""
 
-    access_key_id: str
-    secret_access_key: str
-    principal: Principal
+    at: datetime
+    service: str
+    region: str
 
 
 class Identities:
-    """The store of accounts and access keys of one HOME."""
+    """The store of accounts and access keys of one HOME, and their directory."""
 
     def __init__(self, database: Database, seal: Seal, entropy: Entropy) -> None:
         self._database = database
         self._seal = seal
         self._entropy = entropy
-        self._credentials: Mapping[str, Credential] = {}
-        self.reload()
+        self.directory = Directory(database, seal)
 
-    def reload(self) -> None:
-        """Read the snapshot anew from the database."""
-        with self._database.read() as connection:
-            owners = {
-                (row["account_id"], row["kind"], row["name"]): row
-                for row in connection.execute(sa.select(identities)).mappings()
-            }
-            keys = list(connection.execute(sa.select(access_keys)).mappings())
-        self._credentials = {key["access_key_id"]: self._credential(dict(key), owners) for key in keys}
+    @property
+    def database(self) -> Database:
+        """Where it is all kept."""
+        return self._database
+
+    @property
+    def seal(self) -> Seal:
+        """What its secrets are sealed with."""
+        return self._seal
 
     def credential(self, access_key_id: str) -> Credential | None:
-        """The access key of that id; None where nobody has it."""
-        return self._credentials.get(access_key_id)
+        """The active access key of that id; None where nobody has it."""
+        return self.directory.credential(access_key_id)
+
+    def changed(self, unit: Unit, account_id: str) -> None:
+        """The unit changes an account's identities: once it is committed, the directory shows them."""
+        unit.after_commit(lambda: self.directory.reload(account_id))
 
     def list_accounts(self) -> list[Account]:
         """Every account, in order of its id."""
@@ -128,6 +107,7 @@ class Identities:
             raise ApiError("AccountAlreadyExistsException", f"Account {account_id} already exists")
         row = {"account_id": account_id, "name": name, "created_at": at.timestamp()}
         unit.execute(sa.insert(accounts).values(row))
+        self.changed(unit, account_id)
         return Account(account_id, name, at)
 
     def import_key(
@@ -135,93 +115,90 @@ class Identities:
     ) -> Principal:
         """Store an access key pair (id, secret) for an owner, who is made where he does not exist yet.
 
-        ``facts``: ``at`` (datetime, required) and ``admin`` (bool, default False; sessions of a role are made with it).
-        Importing the same pair for the same owner again changes nothing but ``admin``. Raises ApiError
-        AccountNotFoundException, or AccessKeyAlreadyExistsException where the id is another owner's or has another
-        secret.
+        ``facts``: ``at`` (datetime, required) and ``admin`` (bool, default False): attach AdministratorAccess. A role
+        that is made here always gets it, and a trust policy for its own account. Importing the same pair for the same
+        owner again changes nothing else. Raises ApiError AccountNotFoundException, or AccessKeyAlreadyExistsException
+        where the id is another owner's or has another secret.
         """
         at: datetime = facts["at"]
-        admin: bool = facts.get("admin", False)
         if not self._exists(unit, account_id):
             raise ApiError("AccountNotFoundException", f"Account {account_id} does not exist")
+        entity = None
         if owner.kind != "root":
-            self._ensure_identity(unit, account_id, owner, admin=admin, at=at)
-        self._insert_key(unit, account_id, owner, pair, at)
-        unit.after_commit(self.reload)
-        names = {(row["account_id"], row["kind"], row["name"]): row for row in self._identity_rows(unit, account_id)}
-        return _principal(account_id, owner, pair[0], at, names)
-
-    def _insert_key(self, unit: Unit, account_id: str, owner: KeyOwner, pair: tuple[str, str], at: datetime) -> None:
-        access_key_id, secret = pair
-        found = (
-            unit.execute(sa.select(access_keys).where(access_keys.c.access_key_id == access_key_id)).mappings().first()
-        )
-        if found is not None:
-            same_owner = (found["account_id"], found["kind"], found["name"], found["session_name"]) == (
-                account_id, owner.kind, owner.name, owner.session_name,
-            )  # fmt: skip
-            if same_owner and self._open(dict(found)) == secret:
-                return
-            raise ApiError(
-                "AccessKeyAlreadyExistsException",
-                f"Access key {access_key_id} exists already, for another owner or with another secret",
-            )
-        row = {
-            "access_key_id": access_key_id,
+            entity = self._ensure_entity(unit, account_id, owner, admin=facts.get("admin", False), at=at)
+        key = {
+            "access_key_id": pair[0],
             "account_id": account_id,
-            "kind": owner.kind,
-            "name": owner.name,
+            "owner_id": account_id if entity is None else entity.unique_id,
             "session_name": owner.session_name,
-            "sealed_secret": self._seal.seal(secret.encode(), f"access-key/{access_key_id}"),
-            "created_at": at.timestamp(),
         }
+        if not self._is_known(unit, key, pair[1]):
+            self.insert_key(unit, key, pair[1], at)
+        self.changed(unit, account_id)
+        found = {} if entity is None else {entity.unique_id: entity}
+        return principal_of(key | {"created_at": at.timestamp()}, found)
+
+    def insert_key(self, unit: Unit, key: Mapping[str, Any], secret: str, at: datetime) -> None:
+        """Store an active key with its ``access_key_id``, ``account_id``, ``owner_id`` and ``session_name``."""
+        sealed = self._seal.seal(secret.encode(), f"access-key/{key['access_key_id']}")
+        row = {**key, "sealed_secret": sealed, "status": "Active", "created_at": at.timestamp()}
         unit.execute(sa.insert(access_keys).values(row))
 
-    def _ensure_identity(self, unit: Unit, account_id: str, owner: KeyOwner, *, admin: bool, at: datetime) -> None:
-        here = sa.and_(
-            identities.c.account_id == account_id, identities.c.kind == owner.kind, identities.c.name == owner.name
-        )
-        if unit.execute(sa.update(identities).where(here).values(admin=admin)).rowcount:
-            return
-        new_id = unique_ids.user_id(self._entropy) if owner.kind == "user" else unique_ids.role_id(self._entropy)
-        row = {"account_id": account_id, "kind": owner.kind, "name": owner.name, "unique_id": new_id, "admin": admin}
-        unit.execute(sa.insert(identities).values(created_at=at.timestamp(), **row))
+    def note_uses(self, unit: Unit, keys: Mapping[str, KeyUse], roles: Iterable[tuple[str, KeyUse]] = ()) -> None:
+        """Write down the latest uses of access keys (by id) and of roles (by unique id)."""
+        for access_key_id, use in keys.items():
+            values = {"last_used_at": use.at.timestamp(), "last_used_service": use.service}
+            here = access_keys.c.access_key_id == access_key_id
+            unit.execute(sa.update(access_keys).where(here).values(values | {"last_used_region": use.region}))
+        for role_id, use in roles:
+            role = find_by_id(unit.connection, role_id)
+            if role is not None:
+                change(unit.connection, role, last_used_at=use.at.timestamp(), last_used_region=use.region)
 
-    def _identity_rows(self, unit: Unit, account_id: str) -> list[dict[str, Any]]:
-        query = sa.select(identities).where(identities.c.account_id == account_id)
-        return [dict(row) for row in unit.execute(query).mappings()]
+    def _is_known(self, unit: Unit, key: Mapping[str, Any], secret: str) -> bool:
+        query = sa.select(access_keys).where(access_keys.c.access_key_id == key["access_key_id"])
+        found = unit.execute(query).mappings().first()
+        if found is None:
+            return False
+        if all(found[name] == value for name, value in key.items()) and opened(found, self._seal) == secret:
+            return True
+        raise ApiError(
+            "AccessKeyAlreadyExistsException",
+            f"Access key {key['access_key_id']} exists already, for another owner or with another secret",
+        )
+
+    def _ensure_entity(self, unit: Unit, account_id: str, owner: KeyOwner, *, admin: bool, at: datetime) -> Entity:
+        kind = Kind(owner.kind)
+        entity = find(unit.connection, account_id, kind, owner.name)
+        if entity is None:
+            facts = {"trust": own_account_trust(account_id), "max_session_s": 3600} if kind is Kind.ROLE else {}
+            entity = new_entity(self._entropy, account_id, kind, owner.name, at, **facts)
+            self._refuse_other_case(unit, entity)
+            insert(unit.connection, entity)
+            admin = admin or kind is Kind.ROLE
+        if admin:
+            attach(unit.connection, entity, ADMINISTRATOR_ACCESS)
+        return entity
+
+    def _refuse_other_case(self, unit: Unit, entity: Entity) -> None:
+        here = sa.and_(entities.c.account_id == entity.account_id, entities.c.kind == entity.kind.value)
+        query = sa.select(entities.c.name).where(here, sa.func.lower(entities.c.name) == entity.name.lower())
+        taken = unit.execute(query).scalar()
+        if taken is not None:
+            raise ApiError(
+                "ValidationException", f"There is a {entity.kind} called {taken} already; names differ in case only"
+            )
 
     def _exists(self, unit: Unit, account_id: str) -> bool:
         query = sa.select(accounts.c.account_id).where(accounts.c.account_id == account_id)
         return unit.execute(query).first() is not None
 
-    def _open(self, key: Mapping[str, Any]) -> str:
-        return self._seal.open(key["sealed_secret"], f"access-key/{key['access_key_id']}").decode()
 
-    def _credential(self, key: Mapping[str, Any], owners: Mapping[Any, Any]) -> Credential:
-        owner = KeyOwner(key["kind"], key["name"], key["session_name"])
-        at = datetime.fromtimestamp(key["created_at"], UTC)
-        principal = _principal(key["account_id"], owner, key["access_key_id"], at, owners)
-        return Credential(key["access_key_id"], self._open(key), principal)
-
-
-def _principal(account_id: str, owner: KeyOwner, key_id: str, at: datetime, owners: Mapping[Any, Any]) -> Principal:
-    """The caller that an access key stands for (cloudtrail fact sheet 2.1)."""
-    iam = f"arn:aws:iam::{account_id}"
-    if owner.kind == "root":
-        return Principal(PrincipalType.ROOT, account_id, account_id, f"{iam}:root", key_id, admin=True)
-    row = owners[(account_id, owner.kind, owner.name)]
-    unique_id, admin = row["unique_id"], bool(row["admin"])
-    if owner.kind == "user":
-        arn = f"{iam}:user/{owner.name}"
-        return Principal(PrincipalType.IAM_USER, account_id, unique_id, arn, key_id, owner.name, admin=admin)
-    issuer = SessionIssuer("Role", unique_id, f"{iam}:role/{owner.name}", account_id, owner.name)
-    return Principal(
-        PrincipalType.ASSUMED_ROLE,
-        account_id,
-        f"{unique_id}:{owner.session_name}",
-        f"arn:aws:sts::{account_id}:assumed-role/{owner.name}/{owner.session_name}",
-        key_id,
-        session=SessionContext(created_at=at, issuer=issuer),
-        admin=admin,
-    )
+def own_account_trust(account_id: str) -> str:
+    """A trust policy that lets an account's own principals assume a role, as far as their policies allow it."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -19,8 +19,61 @@ log = logging.getLogger(__name__)
 
 Step = Callable[[sa.Connection], None]
 
-STEPS: Mapping[int, Step] = {}
-"""The step that leads away from each older format. Format 1 is the first, so there is none yet."""
+_TO_2 = (
+    # Users and roles with policies instead of a flag; the flag becomes AdministratorAccess (the state's own SQL, not
+    # today's tables: a step must go on doing what it did).
+    """CREATE TABLE iam_entities (unique_id VARCHAR(32) NOT NULL, account_id VARCHAR(12) NOT NULL,
+        kind VARCHAR(5) NOT NULL, name VARCHAR(128) NOT NULL, path VARCHAR(512) NOT NULL, created_at FLOAT NOT NULL,
+        boundary_arn TEXT, trust TEXT, description TEXT,
+        max_session_s INTEGER, last_used_at FLOAT, last_used_region TEXT, PRIMARY KEY (unique_id),
+        FOREIGN KEY(account_id) REFERENCES accounts (account_id))""",
+    "CREATE UNIQUE INDEX iam_entities_name ON iam_entities (account_id, kind, lower(name))",
+    "CREATE INDEX ix_iam_entities_account_id ON iam_entities (account_id)",
+    """INSERT INTO iam_entities (unique_id, account_id, kind, name, path, created_at, trust, max_session_s)
+        SELECT unique_id, account_id, kind,
+            name || CASE WHEN (SELECT count(*) FROM identities other WHERE other.account_id = identities.account_id
+                AND other.kind = identities.kind AND lower(other.name) = lower(identities.name)
+                AND other.name < identities.name) > 0 THEN '-' || lower(substr(unique_id, -6)) ELSE '' END,
+            '/', created_at,
+            CASE kind WHEN 'role' THEN '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": '
+                || '{"AWS": "arn:aws:iam::' || account_id || ':root"}, "Action": "sts:AssumeRole"}]}' END,
+            CASE kind WHEN 'role' THEN 3600 END
+        FROM identities""",
+    """CREATE TABLE iam_attachments (owner_id VARCHAR(32) NOT NULL, policy_arn TEXT NOT NULL,
+        account_id VARCHAR(12) NOT NULL, PRIMARY KEY (owner_id, policy_arn),
+        FOREIGN KEY(account_id) REFERENCES accounts (account_id))""",
+    "CREATE INDEX ix_iam_attachments_account_id ON iam_attachments (account_id)",
+    "CREATE INDEX ix_iam_attachments_policy_arn ON iam_attachments (policy_arn)",
+    """INSERT INTO iam_attachments (owner_id, policy_arn, account_id)
+        SELECT unique_id, 'arn:aws:iam::aws:policy/AdministratorAccess', account_id FROM identities WHERE admin""",
+    """CREATE TABLE iam_access_keys (access_key_id VARCHAR(128) NOT NULL, account_id VARCHAR(12) NOT NULL,
+        owner_id VARCHAR(32) NOT NULL, session_name VARCHAR(64) NOT NULL, sealed_secret BLOB NOT NULL,
+        status VARCHAR(8) NOT NULL, created_at FLOAT NOT NULL, last_used_at FLOAT, last_used_service TEXT,
+        last_used_region TEXT, PRIMARY KEY (access_key_id),
+        FOREIGN KEY(account_id) REFERENCES accounts (account_id))""",
+    "CREATE INDEX ix_iam_access_keys_account_id ON iam_access_keys (account_id)",
+    "CREATE INDEX ix_iam_access_keys_owner_id ON iam_access_keys (owner_id)",
+    """INSERT INTO iam_access_keys
+            (access_key_id, account_id, owner_id, session_name, sealed_secret, status, created_at)
+        SELECT key.access_key_id, key.account_id, coalesce(owner.unique_id, key.account_id), key.session_name,
+            key.sealed_secret, 'Active', key.created_at
+        FROM access_keys key LEFT JOIN identities owner
+            ON owner.account_id = key.account_id AND owner.kind = key.kind AND owner.name = key.name""",
+    "DROP TABLE access_keys",
+    "DROP TABLE identities",
+)
+
+
+def _to_2(connection: sa.Connection) -> None:
+    tables = sa.inspect(connection).get_table_names()
+    if "identities" not in tables:  # stamped, and stopped before its first tables were made
+        return
+    for statement in _TO_2:
+        connection.exec_driver_sql(statement)
+
+
+STEPS: Mapping[int, Step] = {1: _to_2}
+"""The step that leads away from each older format."""
 
 
 def prepare(home: Home, steps: Mapping[int, Step] = STEPS, target: int = FORMAT_VERSION) -> None:

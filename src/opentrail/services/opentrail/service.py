@@ -1,7 +1,6 @@
 """OpenTrail's own service: accounts and the access keys that callers bring along."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from opentrail.errors import ApiError
@@ -9,9 +8,6 @@ from opentrail.events.call import Call
 from opentrail.identity.store import Account, Identities, KeyOwner
 from opentrail.services.operation import operation
 from opentrail.state.database import Unit
-
-MODEL_PATH = Path(__file__).parent / "model"
-"""Where this service's botocore-format model is, in botocore's folder layout."""
 
 
 class OpenTrailService:
@@ -38,11 +34,19 @@ class OpenTrailService:
 
     @operation("ImportAccessKey", writes=True)
     def import_access_key(self, call: Call, request: Mapping[str, Any], unit: Unit) -> Mapping[str, Any]:
-        """Make a key pair known; users and roles are made where they do not exist yet."""
+        """Make a key pair known; users and roles are made where they do not exist yet.
+
+        ``Admin`` attaches AdministratorAccess; roles that are made here always get it, users start with nothing.
+        """
         self._operators_only(call)
         pair = (request["AccessKeyId"], request["SecretAccessKey"])
         principal = self._identities.import_key(
-            unit, request["AccountId"], owner_of(request), pair, at=call.received_at, admin=_is_admin(request)
+            unit,
+            request["AccountId"],
+            owner_of(request),
+            pair,
+            at=call.received_at,
+            admin=bool(request.get("Admin")),
         )
         return {"AccessKeyId": principal.access_key_id, "Arn": principal.arn}
 
@@ -69,11 +73,6 @@ def owner_of(request: Mapping[str, Any]) -> KeyOwner:
             raise ApiError("ValidationException", "A user's key has no session name")
         return KeyOwner.user(name)
     return KeyOwner.session(name, session or "session")
-
-
-def _is_admin(request: Mapping[str, Any]) -> bool:
-    """Users act as administrators where asked for; sessions of a role always do until roles have policies."""
-    return bool(request.get("Admin")) or request["OwnerType"] == "Role"
 
 
 def _described(account: Account) -> dict[str, Any]:
