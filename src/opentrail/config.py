@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from opentrail.errors import ConfigError
+from opentrail.gateway.client_address import networks
 
 DEFAULT_PORT = 4566
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -31,6 +32,9 @@ class GatewaySettings:
     tls_certificate: str = _setting("", "Certificate chain (PEM); empty: one from our own authority in HOME/tls.")
     tls_key: str = _setting("", "Private key of that certificate (PEM, unencrypted).")
     hosts: str = _setting("", "Further host names of the endpoint, separated by commas (for virtual-host style S3).")
+    trusted_proxies: str = _setting(
+        "", "Addresses and CIDR blocks, separated by commas, whose X-Forwarded-For is believed."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,17 @@ class UpstreamSettings:
     region: str = _setting("us-east-1", "Region that calls to it are signed for.")
     credentials: str = _setting("", "Shared credentials file (AWS format, profile `default`) for it.")
     owner: str = _setting("", "Account that owns buckets which exist there but were not made through us.")
+
+
+@dataclass(frozen=True, slots=True)
+class StsSettings:
+    """``[sts]``"""
+
+    oidc_jwks: str = _setting(
+        "", "Where issuers' keys are, as `ISSUER=FILE` or `ISSUER=URL`, separated by commas; others are asked."
+    )
+    saml_recipients: str = _setting("", "Further audiences of SAML assertions that mean us, separated by commas.")
+    key_rotation_s: float = _setting(86_400.0, "Seconds for which one key seals session tokens; at least 60.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +105,7 @@ class Settings:
     delivery: DeliverySettings = DeliverySettings()
     trails: TrailsSettings = TrailsSettings()
     upstream_s3: UpstreamSettings = UpstreamSettings()
+    sts: StsSettings = StsSettings()
     opsworks: OpsworksSettings = OpsworksSettings()
     journal: JournalSettings = JournalSettings()
     log: LogSettings = LogSettings()
@@ -100,6 +116,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "delivery": DeliverySettings,
     "trails": TrailsSettings,
     "upstream.s3": UpstreamSettings,
+    "sts": StsSettings,
     "opsworks": OpsworksSettings,
     "journal": JournalSettings,
     "log": LogSettings,
@@ -204,6 +221,19 @@ def _described(kind: type[Any]) -> str:
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(kind, str(get_args(kind)))
 
 
+def words(text: str) -> list[str]:
+    """The parts of a setting that holds several, separated by commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _are_networks(text: str) -> bool:
+    try:
+        networks(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _contradictions(settings: Settings) -> list[str]:
     """What each value alone cannot tell."""
     gateway, delivery, upstream = settings.gateway, settings.delivery, settings.upstream_s3
@@ -221,6 +251,12 @@ def _contradictions(settings: Settings) -> list[str]:
             "upstream.s3.endpoint and upstream.s3.credentials go together",
         ),
         (upstream.owner == "" or len(upstream.owner) == 12, "upstream.s3.owner must be an account id of 12 digits"),
+        (_are_networks(gateway.trusted_proxies), "gateway.trusted_proxies must be addresses and CIDR blocks"),
+        (
+            all("=" in entry for entry in words(settings.sts.oidc_jwks)),
+            "sts.oidc_jwks must be ISSUER=FILE or ISSUER=URL, separated by commas",
+        ),
+        (settings.sts.key_rotation_s >= 60, "sts.key_rotation_s must be at least 60"),
         (settings.opsworks.health_interval_s > 0, "opsworks.health_interval_s must be above 0"),
         (settings.journal.segment_bytes >= 1 << 20, "journal.segment_bytes must be at least 1048576"),
         (

@@ -64,6 +64,7 @@ def test_a_wrong_parameter_leaves_a_record_with_the_error(gateway: Gateway) -> N
     assert record["errorMessage"] == answer["Error"]["Message"]
     assert "failed to satisfy constraint: Member must satisfy regular expression pattern" in record["errorMessage"]
     assert record["requestParameters"] == {"serverName": "9 is no name"}
+    assert f"POST /: 400 requestID={record['requestID']}" in gateway.log.read_text()
     assert record["responseElements"] is None
 
 

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from datetime import datetime
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -22,9 +23,12 @@ from opentrail.gateway.asgi import Application, server
 from opentrail.gateway.exchange import Caller, Incoming, Outgoing
 from opentrail.gateway.s3_door import S3Door
 from opentrail.gateway.upstream import Upstream, UpstreamSettings
+from opentrail.identity.authorization import NO_POLICIES, PolicySet
 from opentrail.identity.buckets import Buckets
+from opentrail.identity.context import Tags
 from opentrail.identity.principal import Principal, PrincipalType
-from opentrail.identity.store import Credential, Identities
+from opentrail.identity.session_tokens import OpenedSession, TokenProblem, TokenProblemKind
+from opentrail.identity.store import Credential
 from opentrail.state.database import Database
 
 ACCOUNT_A, ACCOUNT_B = "111111111111", "222222222222"
@@ -33,14 +37,14 @@ ACCOUNT_A, ACCOUNT_B = "111111111111", "222222222222"
 def root(account_id: str) -> Principal:
     """An account's root."""
     arn = f"arn:aws:iam::{account_id}:root"
-    return Principal(PrincipalType.ROOT, account_id, account_id, arn, f"AKIAROOT{account_id}", admin=True)
+    return Principal(PrincipalType.ROOT, account_id, account_id, arn, f"AKIAROOT{account_id}")
 
 
-def user(account_id: str, name: str, *, admin: bool = False) -> Principal:
+def user(account_id: str, name: str) -> Principal:
     """An IAM user of an account."""
     arn = f"arn:aws:iam::{account_id}:user/{name}"
     key_id = f"AKIAUSER{name.upper()}{account_id}"
-    return Principal(PrincipalType.IAM_USER, account_id, f"AIDA{name.upper()}", arn, key_id, name, admin=admin)
+    return Principal(PrincipalType.IAM_USER, account_id, f"AIDA{name.upper()}", arn, key_id, name)
 
 
 A, B = root(ACCOUNT_A), root(ACCOUNT_B)
@@ -53,8 +57,8 @@ def secret_of(principal: Principal) -> str:
     return f"secret-of-{principal.access_key_id}"
 
 
-class FixedKeys:
-    """Access keys that never change."""
+class FixedIdentities:
+    """Access keys that never change; roots may do everything in their account, users what a bucket's policy says."""
 
     def credential(self, access_key_id: str) -> Credential | None:
         """The key of that id."""
@@ -62,6 +66,30 @@ class FixedKeys:
             if principal.access_key_id == access_key_id:
                 return Credential(access_key_id, secret_of(principal), principal)
         return None
+
+    def is_alive(self, principal: Principal) -> bool:
+        """Nobody is ever deleted."""
+        return True
+
+    def account_alias(self, account_id: str) -> str | None:
+        """No account has one."""
+        return None
+
+    def policies_of(self, principal: Principal) -> PolicySet:
+        """Nobody has policies of his own; roots need none."""
+        return NO_POLICIES
+
+    def tags_of(self, principal: Principal) -> Tags:
+        """Nobody has tags."""
+        return ()
+
+
+class NoTokens:
+    """No session was ever begun."""
+
+    def open(self, token: str, access_key_id: str, now: datetime) -> OpenedSession:
+        """Refuse every token."""
+        raise TokenProblem(TokenProblemKind.INVALID)
 
 
 @dataclass
@@ -144,6 +172,7 @@ def running_door(settings: UpstreamSettings, *, default_owner: str | None = None
     clock, entropy, database = SystemClock(), SystemEntropy(), Database(None)
     database.create_tables()
     buckets, recorder, upstream = Buckets(database), ListingRecorder(), Upstream(settings, clock)
+    identities = FixedIdentities()
     door = S3Door(
         upstream,
         buckets,
@@ -151,13 +180,12 @@ def running_door(settings: UpstreamSettings, *, default_owner: str | None = None
         recorder,
         clock,
         entropy,
+        directory=identities,
         region="us-east-1",
         default_owner=default_owner,
         base_hosts=("localhost",),
     )
-    admission = Admission(
-        cast("Identities", FixedKeys()), clock, entropy, region="us-east-1", base_hosts=("localhost",)
-    )
+    admission = Admission(identities, NoTokens(), clock, entropy, base_hosts=("localhost",))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         ready = threading.Event()

@@ -33,10 +33,16 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class Key:
-    """An access key pair."""
+    """An access key pair, with the session token of temporary ones."""
 
     access_key_id: str
     secret_access_key: str
+    session_token: str | None = None
+
+    @classmethod
+    def of(cls, credentials: Mapping[str, Any]) -> "Key":
+        """The credentials in an answer of STS."""
+        return cls(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
 
 
 @dataclass
@@ -67,14 +73,18 @@ class Gateway:
             region_name=options.pop("region_name", "us-east-1"),
             aws_access_key_id=key.access_key_id,
             aws_secret_access_key=key.secret_access_key,
+            aws_session_token=key.session_token,
             verify=self.environment.get("AWS_CA_BUNDLE"),
             config=config.merge(options.pop("config", Config())),
         )
 
-    def cli(self, *arguments: str, timeout_s: float = 90) -> "subprocess.CompletedProcess[str]":
-        """The unmodified AWS CLI, with nothing but what ``opentrail env`` prints."""
+    def cli(
+        self, *arguments: str, timeout_s: float = 90, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """The unmodified AWS CLI, with nothing but what ``opentrail env`` prints, or with another environment."""
         command = [str(Path(sys.executable).with_name("aws")), *arguments]
-        return subprocess.run(command, env=self.tool_environment(), capture_output=True, text=True, timeout=timeout_s)
+        variables = dict(environment or self.tool_environment())
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=timeout_s)
 
     def tool_environment(self) -> dict[str, str]:
         """The environment of a tool: nothing of this machine's AWS settings, no retries."""

@@ -142,7 +142,7 @@ def call_of(name: str, *, account_id: str = ACCOUNT, region: str = REGION) -> Ca
         received_at=datetime(2026, 11, 23, 12, 0, tzinfo=UTC),
         account_id=account_id,
         region=region,
-        principal=Principal(PrincipalType.ROOT, account_id, account_id, f"arn:aws:iam::{account_id}:root", admin=True),
+        principal=Principal(PrincipalType.ROOT, account_id, account_id, f"arn:aws:iam::{account_id}:root"),
         event_source="opsworks-cm.amazonaws.com",
         event_name=name,
         read_only=False,

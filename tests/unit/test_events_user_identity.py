@@ -20,7 +20,6 @@ def test_root_has_its_account_as_principal_id_and_no_user_name() -> None:
         arn=f"arn:aws:iam::{ACCOUNT}:root",
         access_key_id="AKIA",
         user_name="root",
-        admin=True,
     )
     assert list(user_identity(root).items()) == [
         ("type", "Root"),
@@ -41,12 +40,13 @@ def test_a_users_session_has_an_empty_issuer() -> None:
         arn="arn",
         access_key_id="ASIA",
         user_name="ada",
-        session=SessionContext(created, mfa_authenticated=True),
+        session=SessionContext(created, mfa_at=created),
     )
     identity = user_identity(user)
     assert list(identity) == ["type", "principalId", "arn", "accountId", "accessKeyId", "userName", "sessionContext"]
     assert identity["sessionContext"] == {
         "sessionIssuer": {},
+        "webIdFederationData": {},
         "attributes": {"creationDate": "2023-07-10T11:42:31Z", "mfaAuthenticated": "true"},
     }
 

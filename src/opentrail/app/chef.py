@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from opentrail.app.core import Core
 from opentrail.app.object_storage import ObjectStorage
+from opentrail.app.recorded_store import RecordedStore
+from opentrail.app.resources import resource_finders
 from opentrail.local.goiardi import goiardi_binary
 from opentrail.opsworks.backup_work import BackupPlaces
 from opentrail.opsworks.goiardi import BINARY, Goiardi
@@ -15,6 +17,9 @@ from opentrail.services.opsworks_cm.parts import Parts
 from opentrail.services.opsworks_cm.service import OpsWorksCmService
 from opentrail.state.database import Unit
 from opentrail.state.private_files import write_private
+
+SERVICE = "opsworks-cm.amazonaws.com"
+"""The service principal that OpsWorks CM's own calls to S3 are recorded under."""
 
 _TOKEN_KEY_BYTES = 32
 
@@ -36,13 +41,16 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage) -> Che
     def register_bucket(unit: Unit, bucket: str, account_id: str, region: str) -> None:
         core.buckets.create(unit, bucket, account_id, region, clock.now())
 
-    places = BackupPlaces(storage.store, world.home.opsworks / "staging", register_bucket)
+    objects = RecordedStore(storage.store, core.internal, core.buckets, SERVICE)
+    places = BackupPlaces(objects, world.home.opsworks / "staging", register_bucket)
     engine = Goiardi(world.home.opsworks, supervisor, clock, entropy, binary=str(goiardi_binary() or BINARY))
     options = JobOptions(world.settings.opsworks.health_interval_s)
     jobs = Jobs(store, engine, places, seal=core.seal, clock=clock, entropy=entropy, options=options)
     parts = Parts(
         store=store, jobs=jobs, clock=clock, entropy=entropy, seal=core.seal, tokens=PageTokens(_token_key(core))
     )
+    for kind, finder in resource_finders(store).items():
+        core.finders[kind] = finder
     return Chef(OpsWorksCmService(parts), jobs)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from opentrail.app.internal import RecordedInternally
 from opentrail.aws.model import Catalogue
 from opentrail.aws.protocols import protocol_of
 from opentrail.clock import Clock, Entropy
@@ -19,16 +20,22 @@ from opentrail.config import Settings
 from opentrail.errors import ApiError, ConfigError
 from opentrail.events.call import Call
 from opentrail.events.classify import is_read_only
-from opentrail.events.record import ServiceEvent, service_event
+from opentrail.events.record import ServiceEvent
+from opentrail.gateway.authorise import authorise
 from opentrail.gateway.dispatch import Dispatcher, Hosted
+from opentrail.gateway.permissions import FindResource, Resource
 from opentrail.gateway.recording import Recording
 from opentrail.identity import unique_ids
 from opentrail.identity.buckets import Buckets
 from opentrail.identity.principal import Principal
+from opentrail.identity.sealing_keys import SealingKeys
+from opentrail.identity.session_tokens import SessionTokens
 from opentrail.identity.store import Identities, KeyOwner
-from opentrail.journal import Doors, Draft, Journal, JournalOptions, outbox
+from opentrail.journal import Doors, Journal, JournalOptions, outbox
 from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
-from opentrail.services.opentrail.service import MODEL_PATH, OpenTrailService
+from opentrail.services.opentrail import MODEL_PATH
+from opentrail.services.opentrail.service import OpenTrailService
+from opentrail.services.opentrail.simulation import PolicySimulation
 from opentrail.state.database import Database, Unit
 from opentrail.state.home import Home, HomeLock
 from opentrail.state.migrations import prepare
@@ -79,6 +86,9 @@ class Core:
         self.seal = Seal.at(home.sealing_key, world.entropy)
         self.identities = Identities(self.database, self.seal, world.entropy)
         _ensure_root(self)
+        rotate_s = world.settings.sts.key_rotation_s
+        self.sealing_keys = SealingKeys(self.database, self.seal, world.clock, world.entropy, rotate_s=rotate_s)
+        self.tokens = SessionTokens(self.sealing_keys)
         self.catalogue = Catalogue([MODEL_PATH])
         self.trails = Trails(self.database)
         self.buckets = Buckets(self.database)
@@ -86,12 +96,22 @@ class Core:
         doors = Doors(entropy=world.entropy, on_failure=on_journal_failure)
         self.journal = Journal.open(home.journal, options, accept_damage=accept_damage, doors=doors)
         self.recording = Recording(self.journal, world.entropy, self._routes)
+        self.internal = RecordedInternally(self.journal, self.recording, world.clock, world.entropy, self._event_routes)
         self.drain = outbox.OutboxDrain()
         self.dispatcher = Dispatcher(
-            self.database, self.journal, self.recording, world.clock, drain=self.drain, new_routes=self._new_routes
+            self.database,
+            self.journal,
+            self.recording,
+            world.clock,
+            authorise=self._authorise,
+            drain=self.drain,
+            new_routes=self._new_routes,
         )
         self.hosted: dict[str, Hosted] = {}
+        self.finders: dict[str, FindResource] = {}
+        simulation = PolicySimulation(self.identities.directory, self.buckets, DEFAULT_ACCOUNT_ID)
         self.host("opentrail", OpenTrailService(self.identities, DEFAULT_ACCOUNT_ID), {})
+        self.hosted["opentrail"] = self.hosted["opentrail"].joined_by(simulation)
         replayed = outbox.replay(self.database, self.journal)
         if replayed:
             log.warning(
@@ -104,11 +124,15 @@ class Core:
         name: str,
         implementation: object,
         unsupported: Mapping[str, str],
+        *,
         open_to_all: frozenset[str] = frozenset(),
+        unsigned: frozenset[str] = frozenset(),
     ) -> None:
         """Serve a service by its botocore name; the rest as for ``Hosted.of``."""
         service = self.catalogue.service(name)
-        self.hosted[name] = Hosted.of(service, protocol_of(service), implementation, unsupported, open_to_all)
+        self.hosted[name] = Hosted.of(
+            service, protocol_of(service), implementation, unsupported, open_to_all=open_to_all, unsigned=unsigned
+        )
 
     def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """Carry out a call as the default account's root, as a command on this machine. Raises ApiError."""
@@ -150,6 +174,26 @@ class Core:
             raise ConfigError(f"the key in {self.world.home.credentials} is not known to this HOME's state")
         return credential.principal
 
+    def _authorise(self, call: Call) -> None:
+        """Raises ApiError where the caller's policies do not allow a call to a service of ours."""
+        authorise(call, self.identities.directory, find=self._find)
+
+    def _find(self, kind: str, account_id: str, region: str, name: str) -> Resource | None:
+        """What a service knows of one of its resources; ``finders`` holds one look-up for each kind."""
+        finder = self.finders.get(kind)
+        return finder(kind, account_id, region, name) if finder else None
+
+    def _event_routes(self, event: ServiceEvent) -> tuple[str, ...]:
+        return routes(
+            self.trails.snapshot,
+            account_id=event.account_id,
+            region=event.region,
+            event_source=event.event_source,
+            event_name=event.event_name,
+            read_only=event.read_only,
+            management_event=True,
+        )
+
     def _routes(self, call: Call, recipient: str) -> tuple[str, ...]:
         return _routes_of(self.trails.snapshot, call, recipient)
 
@@ -169,28 +213,15 @@ class Core:
             )
         if not report.damages:
             return
-        now = self.world.clock.now()
-        event_id = self.world.entropy.uuid()
         event = ServiceEvent(
             event_source="opentrail.amazonaws.com",
             event_name="JournalDamageAccepted",
             account_id=DEFAULT_ACCOUNT_ID,
             region=DEFAULT_REGION,
-            occurred_at=now,
+            occurred_at=self.world.clock.now(),
             details={"damage": [str(item) for item in report.damages]},
         )
-        taking = routes(
-            self.trails.snapshot,
-            account_id=DEFAULT_ACCOUNT_ID,
-            region=DEFAULT_REGION,
-            event_source=event.event_source,
-            event_name=event.event_name,
-            read_only=False,
-            management_event=True,
-        )
-        payload = service_event(event, event_id=event_id)
-        partition = f"{DEFAULT_ACCOUNT_ID}/{DEFAULT_REGION}"
-        self.journal.append([Draft(event_id, int(now.timestamp()), partition, taking, payload)]).result()
+        self.internal.happened(event)
 
 
 def _routes_of(snapshot: TrailSet, call: Call, recipient: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from opentrail.services.opentrail.service import MODEL_PATH
+from opentrail.services.opentrail import MODEL_PATH
 from opentrail.state.home import Home
 
 

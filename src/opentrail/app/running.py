@@ -16,15 +16,21 @@ from pathlib import Path
 import orjson
 import uvloop
 
+from opentrail.app.callers import host_identity_services
 from opentrail.app.chef import open_chef
 from opentrail.app.core import Core, World
 from opentrail.app.models import install_models
 from opentrail.app.object_storage import ObjectStorage, open_object_storage
+from opentrail.app.recorded_store import RecordedStore
+from opentrail.app.resources import trail_finder
+from opentrail.app.ticks import Ticks
+from opentrail.config import words
 from opentrail.delivery.carrier import DeliveryOptions
 from opentrail.delivery.courier import Courier
 from opentrail.errors import ConfigError, OutboundError
 from opentrail.gateway.admit import Admission
 from opentrail.gateway.asgi import Application, Server, server
+from opentrail.gateway.client_address import networks
 from opentrail.gateway.own_pages import OwnPages
 from opentrail.gateway.pipeline import Parts, Pipeline
 from opentrail.gateway.s3_door import S3Door
@@ -34,14 +40,15 @@ from opentrail.services.cloudtrail.refusals import UNSUPPORTED as CLOUDTRAIL_UNS
 from opentrail.services.cloudtrail.service import CloudTrailService
 from opentrail.services.defaults import DEFAULT_REGION
 from opentrail.services.opsworks_cm import UNSUPPORTED as OPSWORKS_CM_UNSUPPORTED
-from opentrail.services.sts.service import OPEN_TO_ALL, StsService
-from opentrail.services.sts.service import UNSUPPORTED as STS_UNSUPPORTED
 from opentrail.state.home import HomeLock, holder_of
 from opentrail.state.private_files import write_private
 from opentrail.trails.bucket_access import BucketPolicyMode
 from opentrail.version import __version__
 
 log = logging.getLogger(__name__)
+
+CLOUDTRAIL = "cloudtrail.amazonaws.com"
+"""The service principal that CloudTrail's own calls to S3 are recorded under."""
 
 _STOP_DELIVERY_S = 15.0
 
@@ -54,6 +61,7 @@ class _Serving:
     pipeline: Pipeline
     storage: ObjectStorage
     door: S3Door
+    ticks: Ticks
 
 
 class App:
@@ -110,11 +118,17 @@ class App:
         core.host(
             "cloudtrail",
             CloudTrailService(
-                trails=core.trails, buckets=core.buckets, store=storage.store, clock=clock, entropy=entropy, mode=mode
+                trails=core.trails,
+                buckets=core.buckets,
+                store=RecordedStore(storage.store, core.internal, core.buckets, CLOUDTRAIL, probe="GetBucketAcl"),
+                clock=clock,
+                entropy=entropy,
+                mode=mode,
             ),
             CLOUDTRAIL_UNSUPPORTED,
         )
-        core.host("sts", StsService(), STS_UNSUPPORTED, OPEN_TO_ALL)
+        core.finders["trail"] = trail_finder(core.trails)
+        host_identity_services(core)
         courier = Courier(
             journal=core.journal,
             database=core.database,
@@ -138,6 +152,8 @@ class App:
         courier.start()
         stack.callback(courier.stop, _STOP_DELIVERY_S)
         self._serving = self._assemble(core, storage, courier, listener, say_ready)
+        self._serving.ticks.start()
+        stack.callback(self._serving.ticks.stop)
         stack.callback(self._serving.pipeline.close)
 
     def _assemble(
@@ -151,7 +167,11 @@ class App:
         world, settings = self._world, self._world.settings
         clock, entropy = world.clock, world.entropy
         certificate = self._certificate()
-        base_hosts = ("localhost", *_words(settings.gateway.hosts))
+        base_hosts = ("localhost", *words(settings.gateway.hosts))
+        admission = Admission(
+            core.identities.directory, core.tokens, clock, entropy, region=DEFAULT_REGION, base_hosts=base_hosts
+        )
+        ticks = Ticks(core, admission.uses)
         door = S3Door(
             storage.upstream,
             core.buckets,
@@ -159,6 +179,7 @@ class App:
             core.recording,
             clock,
             entropy,
+            directory=core.identities.directory,
             region=DEFAULT_REGION,
             default_owner=settings.upstream_s3.owner or None,
             base_hosts=base_hosts,
@@ -170,7 +191,7 @@ class App:
         pipeline = Pipeline(
             Parts(
                 catalogue=core.catalogue,
-                admission=Admission(core.identities, clock, entropy, region=DEFAULT_REGION, base_hosts=base_hosts),
+                admission=admission,
                 dispatcher=core.dispatcher,
                 recording=core.recording,
                 hosted=core.hosted,
@@ -189,7 +210,8 @@ class App:
             self._publish(url, certificate)
             say_ready(url)
 
-        return _Serving(server(Application(pipeline, clock, entropy), tls, listening), pipeline, storage, door)
+        application = Application(pipeline, clock, entropy, trusted_proxies=networks(settings.gateway.trusted_proxies))
+        return _Serving(server(application, tls, listening), pipeline, storage, door, ticks)
 
     async def _serve(self, serving: _Serving, listener: socket.socket) -> None:
         try:
@@ -215,7 +237,7 @@ class App:
             return None
         if gateway.tls_certificate:
             return CertificateFiles(Path(gateway.tls_certificate), Path(gateway.tls_key), Path())
-        hosts = dict.fromkeys(("localhost", "127.0.0.1", "*.localhost", gateway.host, *_words(gateway.hosts)))
+        hosts = dict.fromkeys(("localhost", "127.0.0.1", "*.localhost", gateway.host, *words(gateway.hosts)))
         return ensure(self._world.home.tls, tuple(hosts), self._world.clock.now())
 
     def _url(self, listener: socket.socket) -> str:
@@ -242,7 +264,3 @@ def _reasons(core: Core, storage: ObjectStorage, courier: Courier) -> list[str]:
         ("{}", storage.problem()),
     ]
     return [text.format(reason) for text, reason in found if reason]
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
-
 
 def session(environment: Mapping[str, str]) -> Any:
     """A boto3 session made of the lines that ``opentrail env`` prints, and of nothing else on this machine."""
+    import boto3
+    import botocore.session
+
     inner = botocore.session.Session()
     inner.set_config_variable("data_path", environment["AWS_DATA_PATH"])
     return boto3.session.Session(
@@ -23,6 +22,8 @@ def session(environment: Mapping[str, str]) -> Any:
 
 def client(environment: Mapping[str, str], service: str) -> Any:
     """A client of one service, path style for S3, without retries: a failure is to be seen, not hidden."""
+    from botocore.config import Config
+
     return session(environment).client(
         service,
         endpoint_url=environment["AWS_ENDPOINT_URL"],

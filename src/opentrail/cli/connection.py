@@ -9,7 +9,7 @@ from typing import Any
 from opentrail.clock import SystemClock, SystemEntropy
 from opentrail.config import Settings
 from opentrail.errors import ApiError, ConfigError, OutboundError
-from opentrail.services.opentrail.service import MODEL_PATH
+from opentrail.services.opentrail import MODEL_PATH
 from opentrail.state.home import Home, HomeLock, holder_of
 
 

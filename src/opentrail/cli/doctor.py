@@ -19,7 +19,7 @@ from opentrail.cli.options import ConfigOption, HomeOption, JsonOption, home_of,
 from opentrail.config import Settings
 from opentrail.errors import ConfigError
 from opentrail.local.goiardi import goiardi_binary
-from opentrail.local.seaweedfs import weed_binary
+from opentrail.local.weed import weed_binary
 from opentrail.state.home import Home, HomeLock, format_of
 
 _LOW_DISK_BYTES = 1 << 30

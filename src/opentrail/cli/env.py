@@ -2,7 +2,7 @@
 
 import shlex
 
-from opentrail.app import install_models
+from opentrail.app.models import install_models
 from opentrail.cli.connection import root_key
 from opentrail.cli.options import ConfigOption, HomeOption, home_of, settings_of
 from opentrail.config import Settings

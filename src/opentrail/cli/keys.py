@@ -25,7 +25,7 @@ def import_key(
     ],
     root: Annotated[bool, typer.Option("--root", help="It is the account's root key.")] = False,
     user: Annotated[str | None, typer.Option("--user", help="It is this IAM user's key.")] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="The user may do everything in the account.")] = False,
+    admin: Annotated[bool, typer.Option("--admin", help="Attach AdministratorAccess to the user.")] = False,
     role: Annotated[str | None, typer.Option("--role", help="It is a session of this role.")] = None,
     session: Annotated[str | None, typer.Option("--session", help="Name of that session.")] = None,
     home: HomeOption = None,

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from opentrail.cli import accounts, demo, doctor, env, keys, up
+from opentrail.cli import accounts, demo, doctor, env, keys, policy, up
 from opentrail.errors import ConfigError, OpenTrailError
 from opentrail.version import __version__
 
@@ -24,6 +24,7 @@ application.command("demo")(demo.demo)
 application.command("doctor")(doctor.doctor)
 application.add_typer(accounts.commands, name="accounts")
 application.add_typer(keys.commands, name="keys")
+application.add_typer(policy.commands, name="policy")
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,8 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from opentrail.cli.clients import client
 from opentrail.clock import SystemEntropy
 from opentrail.errors import OutboundError
@@ -153,6 +151,8 @@ def wait_record(environment: Environment, bucket: str, request_id: str) -> tuple
 
 
 def _status(chef: Any) -> str | None:
+    from botocore.exceptions import ClientError
+
     try:
         return str(chef.describe_servers(ServerName=SERVER)["Servers"][0]["Status"])
     except ClientError as error:

@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-from opentrail.app import App
-from opentrail.app.core import World
 from opentrail.cli.options import ConfigOption, HomeOption, home_of, settings_of
 from opentrail.clock import SystemClock, SystemEntropy
 from opentrail.config import Settings
@@ -28,6 +26,9 @@ def up(
     config: ConfigOption = None,
 ) -> None:
     """Run everything. Prints `ready URL` when usable; SIGTERM or Ctrl-C stops cleanly."""
+    from opentrail.app.core import World
+    from opentrail.app.running import App
+
     place = home_of(home)
     settings = _overridden(settings_of(place, config), port, tls)
     configure_logging(settings.log.level, settings.log.format)

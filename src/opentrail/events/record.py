@@ -9,6 +9,7 @@ Rules (cloudtrail fact sheet 1.2, 1.4, 1.5, 2.4):
   "omitted": true, "originalSize": N}`` stands in place of larger objects, and additionalEventData has the SHA-256
   of the JSON text omitted (``omittedRequestParametersSha256``, ``omittedResponseElementsSha256``, ...);
 * nothing that is secret is in it (``elements``, ``redaction``), error messages included (``scrubbing``);
+* what a session's tags say about agent, run and person (``delegation``) is told to the caller's own account;
 * any text, whatever it holds, yields valid JSON.
 """
 
@@ -24,6 +25,7 @@ from orjson import Fragment
 from opentrail.aws.http import TlsDetails
 from opentrail.events.call import Call, Outcome
 from opentrail.events.classify import records_response
+from opentrail.events.delegation import delegation
 from opentrail.events.elements import request_elements, response_elements, secrets_in
 from opentrail.events.encoding import encode
 from opentrail.events.limits import cut, encode_record
@@ -65,6 +67,7 @@ KEY_ORDER = (
 """The order of keys in real files, as far as we write them (cloudtrail fact sheet 1.2, measured without exception)."""
 
 _ACCESS_DENIED = "AccessDenied"
+_STS = "sts.amazonaws.com"
 
 
 def build(
@@ -77,6 +80,9 @@ def build(
     """
     event = _opening(call, outcome, recipient_account_id)
     _add_result(event, call, outcome)
+    additional = _additional(call, outcome, is_own=call.principal.account_id == recipient_account_id)
+    if additional:
+        event["additionalEventData"] = additional
     event["requestID"] = cut(call.request_id)
     event["eventID"] = event_id
     event["readOnly"] = call.read_only
@@ -163,17 +169,28 @@ def _opening(call: Call, outcome: Outcome, recipient_account_id: str) -> dict[st
 
 
 def _add_result(event: dict[str, Any], call: Call, outcome: Outcome) -> None:
-    """The members that say what was asked and what came of it, from errorCode to additionalEventData."""
+    """The members that say what was asked and what came of it, from errorCode to responseElements."""
     failed = outcome.error_code is not None
     if outcome.error_code is not None:
         event["errorCode"] = cut(outcome.error_code)
         if outcome.error_message is not None:
             event["errorMessage"] = cut(_scrubbed(call, outcome.error_message))
-    event["requestParameters"] = _request_parameters(call)
+    event["requestParameters"] = None if _hides_request(call, outcome) else _request_parameters(call)
     shows_response = not failed and records_response(call.event_source, call.event_name, read_only=call.read_only)
     event["responseElements"] = _response_elements(call, outcome) if shows_response else None
-    if outcome.additional_event_data:
-        event["additionalEventData"] = outcome.additional_event_data
+
+
+def _additional(call: Call, outcome: Outcome, *, is_own: bool) -> dict[str, Any]:
+    """``additionalEventData``: the service's own, and the delegation of the caller's session."""
+    data = dict(outcome.additional_event_data or {})
+    delegated = delegation(call.principal) if is_own else {}
+    return data | ({"delegation": delegated} if delegated else {})
+
+
+def _hides_request(call: Call, outcome: Outcome) -> bool:
+    """A denied AssumeRole shows null instead of what was asked for (2.3, measured)."""
+    is_assume = call.event_name == "AssumeRole" and call.event_source == _STS
+    return is_assume and outcome.error_code == _ACCESS_DENIED
 
 
 def _request_parameters(call: Call) -> Mapping[str, Any] | None:

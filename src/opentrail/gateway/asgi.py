@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from opentrail.aws.http import RequestHead, TlsDetails
 from opentrail.clock import Clock, Entropy
+from opentrail.gateway.client_address import Networks, client_address
 from opentrail.gateway.exchange import Incoming, Outgoing
 
 log = logging.getLogger(__name__)
@@ -44,34 +45,42 @@ class Handler(Protocol):
 class Application:
     """The ASGI application."""
 
-    def __init__(self, handler: Handler, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, handler: Handler, clock: Clock, entropy: Entropy, *, trusted_proxies: Networks = ()) -> None:
+        """``trusted_proxies``: networks whose X-Forwarded-For is believed."""
         self._handler = handler
         self._clock = clock
         self._entropy = entropy
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request; nothing else is spoken."""
         if scope["type"] != "http":
             return
-        incoming = Incoming(_head(scope), _pieces(receive), self._entropy.uuid(), self._clock.now())
+        head = _head(scope, self._trusted_proxies)
+        incoming = Incoming(head, _pieces(receive), self._entropy.uuid(), self._clock.now())
         try:
             outgoing = await self._handler.handle(incoming)
         except ClientGone:
             return
+        level = logging.INFO if outgoing.status >= 400 else logging.DEBUG
+        if log.isEnabledFor(level):  # the path alone: a query may hold a signature
+            facts = (head.peer, head.method, head.path, outgoing.status)
+            log.log(level, "%s %s %s: %d", *facts, extra={"requestID": incoming.request_id})
         await _send(outgoing, send)
 
 
-def _head(scope: Scope) -> RequestHead:
+def _head(scope: Scope, trusted_proxies: Networks) -> RequestHead:
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         text = name.decode("latin-1")
         headers[text] = f"{headers[text]},{value.decode('latin-1')}" if text in headers else value.decode("latin-1")
+    peer = scope["client"][0] if scope.get("client") else ""
     return RequestHead(
         method=scope["method"],
         path=scope["raw_path"].decode("latin-1"),
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
-        peer=scope["client"][0] if scope.get("client") else "",
+        peer=client_address(peer, headers.get("x-forwarded-for", ""), trusted_proxies),
         tls=scope.get(_TLS_KEY),
     )
 

@@ -5,7 +5,7 @@ A state change, its answer and its event records are made inside one unit of wor
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opentrail.aws.http import Reply
@@ -19,6 +19,7 @@ from opentrail.gateway.recording import Recording
 from opentrail.journal import outbox
 from opentrail.journal.frames import Draft
 from opentrail.journal.journal import Journal
+from opentrail.services.answer import Answer, DeniedCaller
 from opentrail.services.operation import Handler, handlers_of
 from opentrail.state.database import Database, Unit
 
@@ -43,6 +44,7 @@ class Hosted:
     handlers: Mapping[str, Handler]
     unsupported: Mapping[str, str]
     open_to_all: frozenset[str]
+    unsigned: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -51,14 +53,28 @@ class Hosted:
         wire: WireProtocol,
         implementation: object,
         unsupported: Mapping[str, str],
+        *,
         open_to_all: frozenset[str] = frozenset(),
+        unsigned: frozenset[str] = frozenset(),
     ) -> "Hosted":
         """Join a model with the object whose decorated methods answer it.
 
-        ``unsupported``: operations that are refused, with the reason; ``open_to_all``: those that need no permission.
+        ``unsupported``: operations that are refused, with the reason; ``open_to_all``: those that need no permission,
+        or whose handler asks for it itself; ``unsigned``: those that may come without a signature.
         """
-        return cls(service, wire, handlers_of(implementation), unsupported, open_to_all)
+        return cls(service, wire, handlers_of(implementation), unsupported, open_to_all | unsigned, unsigned)
 
+    def joined_by(self, implementation: object) -> "Hosted":
+        """The same service with a further object's operations. Raises ValueError where it has one of them already."""
+        further = handlers_of(implementation)
+        twice = further.keys() & self.handlers.keys()
+        if twice:
+            raise ValueError(f"two handlers for {', '.join(sorted(twice))} of {self.service.name}")
+        return replace(self, handlers={**self.handlers, **further})
+
+
+Authorise = Callable[[Call], None]
+"""Raises ApiError where the caller may not do what it asks for."""
 
 NewRoutes = Callable[[Unit, Call], tuple[str, ...]]
 """The trails that will take a call's record once a unit is committed."""
@@ -74,6 +90,7 @@ class Dispatcher:
         recording: Recording,
         clock: Clock,
         *,
+        authorise: Authorise,
         drain: outbox.OutboxDrain,
         new_routes: NewRoutes,
     ) -> None:
@@ -81,6 +98,7 @@ class Dispatcher:
         self._journal = journal
         self._recording = recording
         self._clock = clock
+        self._authorise = authorise
         self._drain = drain
         self._new_routes = new_routes
 
@@ -92,6 +110,9 @@ class Dispatcher:
                 return self._write(hosted, call, handler)
             result = handler.method(call, call.parameters)
             return self._done(hosted, call, result)
+        except DeniedCaller as denied:
+            known = replace(call, principal=denied.caller, account_id=denied.caller.account_id)
+            return self.refuse(hosted, known, denied)
         except ApiError as error:
             return self.refuse(hosted, call, error)
         except Exception:
@@ -109,9 +130,10 @@ class Dispatcher:
         handler = hosted.handlers.get(name)
         if call.operation is None or call.parameters is None:
             raise internal_failure()
-        check(call.operation, call.parameters)
-        if not call.principal.admin and name not in hosted.open_to_all:
-            raise not_authorized(hosted.service.signing_name, call)
+        code = "ValidationError" if hosted.service.protocol == "query" else "ValidationException"
+        check(call.operation, call.parameters, error_code=code)
+        if name not in hosted.open_to_all:
+            self._authorise(call)
         if handler is None:
             reason = hosted.unsupported.get(name, "it is not served")
             raise ApiError("UnsupportedOperationException", f"OpenTrail does not support {name}: {reason}")
@@ -128,21 +150,20 @@ class Dispatcher:
     def _done(self, hosted: Hosted, call: Call, result: Mapping[str, Any], *, routes: tuple[str, ...] = ()) -> Executed:
         if call.operation is None:
             raise internal_failure()
-        reply = hosted.wire.serialise(call.operation, result, call.request_id)
-        outcome = Outcome(completed_at=self._clock.now(), response=result)
-        return Executed(reply, self._recording.drafts(call, outcome, routes=routes))
+        answer = result if isinstance(result, Answer) else Answer(result)
+        reply = hosted.wire.serialise(call.operation, answer.response, call.request_id)
+        outcome = Outcome(
+            completed_at=self._clock.now(),
+            response=answer.response,
+            additional_event_data=answer.additional_event_data,
+            resources=answer.resources,
+        )
+        if answer.caller is not None:
+            call = replace(call, principal=answer.caller, account_id=answer.caller.account_id)
+        drafts = self._recording.drafts(call, outcome, also_for=answer.also_for, routes=routes)
+        return Executed(reply, drafts)
 
 
 def internal_failure() -> ApiError:
     """What a caller is told about a bug of ours; the trace stays in our log."""
     return ApiError("InternalFailure", "The request processing has failed because of an unknown error.", status=500)
-
-
-def not_authorized(signing_name: str, call: Call) -> ApiError:
-    """AWS's wording of a denial (opsworks-cm fact sheet 2.1)."""
-    who = call.principal.arn or "anonymous"
-    return ApiError(
-        "AccessDeniedException",
-        f"User: {who} is not authorized to perform: {signing_name}:{call.event_name} on resource: *",
-        status=403 if signing_name in {"cloudtrail", "sts"} else 400,
-    )

@@ -26,8 +26,9 @@ from opentrail.gateway.admit import Admission, Claim, Dialect, Refusal
 from opentrail.gateway.dispatch import Dispatcher, Executed, Hosted, internal_failure
 from opentrail.gateway.exchange import Caller, Incoming, Outgoing
 from opentrail.gateway.recording import Recording
-from opentrail.gateway.route import Destination, destination
+from opentrail.gateway.route import Destination, destination, form_destination
 from opentrail.identity.principal import Principal
+from opentrail.trails.routing import GLOBAL_EVENT_SOURCES, GLOBAL_SERVICE_REGION
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,10 @@ class Pipeline:
                 raise internal_failure()
             if to.kind == "s3":
                 return await self._through_door(incoming, claim)
-            return await self._to_service(incoming, to, claim)
+            body = await read_whole(incoming)
+            if to.service is None:
+                to = form_destination(incoming.head, body, (hosted.service for hosted in parts.hosted.values()))
+            return await self._to_service(incoming, to, claim, body)
         except ApiError as error:
             return await self._refused(incoming, to, error)
         except JournalError as problem:
@@ -106,19 +110,20 @@ class Pipeline:
         caller = self._parts.admission.admit(incoming.head, claim, None, Dialect.S3)
         return await self._parts.s3_door.handle(incoming, caller)
 
-    async def _to_service(self, incoming: Incoming, to: Destination, claim: Claim) -> Outgoing:
-        body = await read_whole(incoming)
+    async def _to_service(self, incoming: Incoming, to: Destination, claim: Claim, body: bytes) -> Outgoing:
         self._require_journal()
-        payload_hash = hashlib.sha256(body).hexdigest()
         service = to.service
         hosted = self._parts.hosted.get(service.name) if service is not None else None
+        unsigned = False
+        if claim.authorization is None and hosted is not None and hosted.unsigned:
+            unsigned = self._name_of(hosted.service, incoming, body) in hosted.unsigned
+        payload_hash = hashlib.sha256(body).hexdigest()
         try:
-            caller = self._parts.admission.admit(incoming.head, claim, payload_hash, to.dialect)
+            caller = self._parts.admission.admit(incoming.head, claim, payload_hash, to.dialect, unsigned=unsigned)
         except Refusal as refusal:
             if service is not None and refusal.owner is not None:
                 name = self._name_of(service, incoming, body)
-                call = self._call(incoming, service, refusal.owner, claim, name)
-                await self._record_refusal(call, refusal)
+                await self._record_refusal(self._call(incoming, service, refusal.owner, claim, name), refusal)
             raise
         if service is None:
             raise ApiError(
@@ -193,11 +198,14 @@ class Pipeline:
 
     def _call(self, incoming: Incoming, service: Service, who: Principal, claim: Claim, name: str) -> Call:
         head = incoming.head
+        region = claim.authorization.scope.region if claim.authorization else self._parts.region
+        if service.event_source in GLOBAL_EVENT_SOURCES:
+            region = GLOBAL_SERVICE_REGION
         return Call(
             request_id=incoming.request_id,
             received_at=incoming.received_at,
             account_id=who.account_id,
-            region=claim.authorization.scope.region if claim.authorization else self._parts.region,
+            region=region,
             principal=who,
             event_source=service.event_source,
             event_name=name,

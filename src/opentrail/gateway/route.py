@@ -1,15 +1,20 @@
 """Which service does a request mean? Pure: from the head (and what the signature claims) to a destination."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from opentrail.aws.http import RequestHead
 from opentrail.aws.model import Catalogue, Service
+from opentrail.aws.protocols import protocol_of
 from opentrail.aws.sigv4 import Authorization
+from opentrail.errors import ApiError
 from opentrail.gateway.admit import Dialect
 
 OWN_PATHS = "/_opentrail/"
 """Paths of our own on the endpoint; an underscore cannot start a bucket's name, so no S3 path is taken away."""
+
+_UNSIGNED_BYTES_MAX = 256 * 1024  # twice the largest legal one: a SAML assertion of 100,000 characters, escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,24 @@ def destination(head: RequestHead, authorization: Authorization | None, catalogu
         return Destination("service", service)
     if target is None and scoped is None and not _is_form(head):
         return Destination("s3")
+    return Destination("service", None)
+
+
+def form_destination(head: RequestHead, body: bytes, services: Iterable[Service]) -> Destination:
+    """Where a form goes that names no service in its head: unsigned calls of the Query protocol (SAML, web identity).
+
+    ``services``: those served. Their API version and the operation's name tell them apart.
+    """
+    if not _is_form(head) or len(body) > _UNSIGNED_BYTES_MAX:
+        return Destination("service", None)
+    for service in services:
+        if service.protocol != "query":
+            continue
+        try:
+            protocol_of(service).operation_name(service, head, body)
+        except ApiError:
+            continue
+        return Destination("service", service)
     return Destination("service", None)
 
 

@@ -1,29 +1,26 @@
 """May this caller do this to that bucket? Pure: from a request and the bucket's state to a refusal or none.
 
-Rules (IAM's evaluation logic, narrowed to what exists here: bucket policies, and administrators instead of identity
-policies). An explicit Deny refuses everybody, save the owner's root on the policy itself. Inside the owner's account,
-root and administrators may do everything, others what the policy allows. From another account it takes both: the
-policy's Allow, and a caller who speaks for its own account. Without credentials it takes the policy's Allow.
+Rules. The evaluator decides, over the caller's policies and the bucket's (``identity.authorization``): what S3 adds is
+that the owner's root can always undo a policy that locks everybody out, and that nobody outside the owner's account
+gets at the policy, whatever it says.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from opentrail.aws.http import RequestHead
 from opentrail.aws.protocols.s3_errors import s3_error
 from opentrail.errors import ApiError
 from opentrail.events.s3 import CopySource, S3Call, query_pairs
 from opentrail.gateway.exchange import Caller
+from opentrail.identity.authorization import NO_POLICIES, PolicySet, ResourcePolicy, authorize
 from opentrail.identity.buckets import Bucket
-from opentrail.identity.policy import (
-    AccessRequest,
-    Decision,
-    evaluate,
-    principal_context,
-    speaks_for_account,
-)
+from opentrail.identity.context import RequestFacts, Tags, Values, principal_context, session_age
+from opentrail.identity.context import request_context as global_context
 from opentrail.identity.principal import Principal, PrincipalType
+from opentrail.identity.statements import AccessRequest
 
 POLICY_OPERATIONS = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
 _CONDITION_HEADERS = (
@@ -62,6 +59,15 @@ class Need:
     resource: str
 
 
+LIST_BUCKETS = Need("", "s3:ListAllMyBuckets", "*")
+NO_CONTEXT: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+def create_bucket_need(name: str) -> Need:
+    """The permission that making a bucket takes."""
+    return Need(name, "s3:CreateBucket", f"arn:aws:s3:::{name}")
+
+
 def needs(
     call: S3Call,
     source: CopySource | None,
@@ -87,45 +93,55 @@ def needs(
         yield Need(source.bucket, action, f"arn:aws:s3:::{source.bucket}/{source.key}")
 
 
-def may_own_buckets(principal: Principal) -> bool:
-    """Whether a caller may list and create its account's buckets: what no bucket policy can speak about."""
-    return bool(principal.account_id) and speaks_for_account(principal)
+def may_own_buckets(
+    principal: Principal,
+    policies: PolicySet = NO_POLICIES,
+    need: Need = LIST_BUCKETS,
+    context: Mapping[str, tuple[str, ...]] = NO_CONTEXT,
+) -> bool:
+    """Whether a caller may list its account's buckets or create one there: what no bucket policy can speak about."""
+    request = AccessRequest(principal, need.action, need.resource, context)
+    return bool(principal.account_id) and authorize(request, policies).allowed
 
 
 def refusal(
-    principal: Principal, bucket: Bucket, need: Need, context: Mapping[str, tuple[str, ...]]
+    principal: Principal,
+    bucket: Bucket,
+    need: Need,
+    context: Mapping[str, tuple[str, ...]],
+    policies: PolicySet = NO_POLICIES,
 ) -> ApiError | None:
-    """Why a need is refused; None where it is granted."""
+    """Why a need is refused; None where it is granted. ``policies`` are the caller's own."""
     at_home = principal.account_id == bucket.account_id
     about_policy = need.action.removeprefix("s3:") in POLICY_OPERATIONS
     if at_home and about_policy and principal.type is PrincipalType.ROOT:
-        return None  # the owner's root can always undo a policy that locks everybody out
-    decision = Decision.IMPLICIT_DENY
-    if bucket.policy is not None:
-        decision = evaluate(bucket.policy, AccessRequest(principal, need.action, need.resource, context))
-    if decision is Decision.EXPLICIT_DENY:
-        return s3_error("AccessDenied")
-    if at_home:
-        return None if decision is Decision.ALLOW or speaks_for_account(principal) else s3_error("AccessDenied")
-    if decision is not Decision.ALLOW or not (principal.is_anonymous or speaks_for_account(principal)):
+        return None
+    request = AccessRequest(principal, need.action, need.resource, context)
+    verdict = authorize(request, policies, resource=ResourcePolicy(bucket.account_id, bucket.policy))
+    if not verdict.allowed:
         return s3_error("AccessDenied")
     # S3 lets only the owner's account at the policy, whatever the policy says (API Reference, PutBucketPolicy).
-    return s3_error("MethodNotAllowed") if about_policy else None
+    return s3_error("MethodNotAllowed") if about_policy and not at_home else None
 
 
-def request_context(head: RequestHead, caller: Caller, call: S3Call, now: datetime) -> dict[str, tuple[str, ...]]:
-    """The condition keys of a request (Service Authorization Reference, "Condition keys for Amazon S3")."""
-    context = principal_context(caller.principal)
+def request_context(head: RequestHead, caller: Caller, call: S3Call, now: datetime, tags: Tags = ()) -> Values:
+    """The condition keys of a request (Service Authorization Reference, "Condition keys for Amazon S3").
+
+    ``tags`` are those of the user or role behind the caller.
+    """
+    authorization = caller.authorization
+    facts = RequestFacts(
+        at=now,
+        source_ip=head.peer,
+        secure=head.tls is not None,
+        user_agent=head.headers.get("user-agent", ""),
+        region=authorization.scope.region if authorization else "",
+    )
+    context = principal_context(caller.principal, tags) | session_age(caller.principal, now) | global_context(facts)
     found = {
-        "aws:currenttime": now.isoformat(),
-        "aws:epochtime": str(int(now.timestamp())),
-        "aws:sourceip": head.peer,
-        "aws:securetransport": "true" if head.tls else "false",
-        "aws:useragent": head.headers.get("user-agent", ""),
         "aws:referer": head.headers.get("referer", ""),
         "s3:versionid": call.version_id,
     }
-    authorization = caller.authorization
     if authorization is not None:
         age_ms = int((now - authorization.signed_at).total_seconds() * 1000)
         found["s3:authtype"] = "REST-QUERY-STRING" if authorization.presigned else "REST-HEADER"

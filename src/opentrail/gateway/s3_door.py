@@ -11,6 +11,7 @@ import base64
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from opentrail.aws.http import Reply
 from opentrail.aws.protocols.s3_errors import (
@@ -41,8 +42,10 @@ from opentrail.gateway.s3_forwarded import plain_headers, source_text, without_d
 from opentrail.gateway.s3_markup import read_deletion
 from opentrail.gateway.s3_own import BucketState, OwnOperations
 from opentrail.gateway.upstream import NOTHING, Payload, Upstream, UpstreamAnswer
+from opentrail.identity.authorization import PolicySet
 from opentrail.identity.buckets import Buckets
-from opentrail.identity.principal import ANONYMOUS
+from opentrail.identity.context import Tags
+from opentrail.identity.principal import ANONYMOUS, Principal
 from opentrail.state.database import Database
 
 log = logging.getLogger(__name__)
@@ -61,6 +64,16 @@ class _Request:
     body: Payload = NOTHING
 
 
+class Callers(Protocol):
+    """What is known of callers: ``identity.directory.Directory``, as far as it matters here."""
+
+    def policies_of(self, principal: Principal) -> PolicySet:
+        """A caller's own policies, compiled."""
+
+    def tags_of(self, principal: Principal) -> Tags:
+        """The tags of the user or role behind a caller."""
+
+
 class S3Door:
     """Everything S3, behind one method."""
 
@@ -73,6 +86,7 @@ class S3Door:
         clock: Clock,
         entropy: Entropy,
         *,
+        directory: Callers,
         region: str,
         default_owner: str | None = None,
         base_hosts: tuple[str, ...] = (),
@@ -81,6 +95,7 @@ class S3Door:
         the host names in front of which virtual-host style addresses put the bucket.
         """
         self._upstream = upstream
+        self._directory = directory
         self._clock = clock
         self._entropy = entropy
         self._base_hosts = base_hosts
@@ -129,7 +144,17 @@ class S3Door:
         location = locate(head.host, head.path, self._base_hosts)
         call = identify(head.method, location, head.query, head.headers)
         host_id = base64.b64encode(self._entropy.token(48)).decode()
-        return Exchange(incoming, Arrival(incoming.body), caller, call, location, copy_source(head.headers), host_id)
+        return Exchange(
+            incoming,
+            Arrival(incoming.body),
+            caller,
+            call,
+            location,
+            copy_source(head.headers),
+            host_id,
+            policies=self._directory.policies_of(caller.principal),
+            tags=self._directory.tags_of(caller.principal),
+        )
 
     async def _carry_out(self, exchange: Exchange) -> Outgoing:
         call, head = exchange.call, exchange.incoming.head
@@ -165,12 +190,12 @@ class S3Door:
     def _authorise(self, exchange: Exchange, deleted: tuple[tuple[str, str], ...] = ()) -> None:
         """Raise ApiError for the first permission that is missing."""
         head = exchange.incoming.head
-        context = request_context(head, exchange.caller, exchange.call, self._clock.now())
+        context = request_context(head, exchange.caller, exchange.call, self._clock.now(), exchange.tags)
         for need in needs(exchange.call, exchange.source, head.headers, deleted):
             bucket = exchange.bucket if need.bucket == exchange.call.bucket else exchange.source_bucket
             if bucket is None:
                 raise s3_error("NoSuchBucket")
-            error = refusal(exchange.caller.principal, bucket, need, context)
+            error = refusal(exchange.caller.principal, bucket, need, context, exchange.policies)
             if error is not None:
                 raise error
 

@@ -16,14 +16,18 @@ from opentrail.events.call import Call, Outcome
 from opentrail.events.s3 import EVENT_SOURCE, CopySource, Location, S3Call, query_pairs
 from opentrail.gateway.exchange import Caller, Incoming, Recorder
 from opentrail.gateway.s3_bodies import Arrival, CheckedBody
+from opentrail.identity.authorization import NO_POLICIES, PolicySet
 from opentrail.identity.buckets import Bucket
+from opentrail.identity.context import Tags
 
 _NOT_SHOWN = ("x-amz-request-id", "x-amz-id-2", "x-amz-meta-", "x-amz-bucket-region")
 
 
 @dataclass(slots=True)
 class Exchange:
-    """What is known of one request by now. ``body_parameters`` is what its body adds to requestParameters."""
+    """What is known of one request by now. ``body_parameters`` is what its body adds to requestParameters;
+    ``policies`` are the caller's own, ``tags`` those of his user or role.
+    """
 
     incoming: Incoming
     arrival: Arrival
@@ -32,6 +36,8 @@ class Exchange:
     location: Location
     source: CopySource | None
     host_id: str
+    policies: PolicySet = NO_POLICIES
+    tags: Tags = ()
     bucket: Bucket | None = None
     source_bucket: Bucket | None = None
     body: CheckedBody | None = None

@@ -17,7 +17,7 @@ from opentrail.errors import ApiError, OutboundError
 from opentrail.events.s3 import query_pairs
 from opentrail.events.s3_documents import body_parameters
 from opentrail.gateway import s3_markup as markup
-from opentrail.gateway.s3_access import may_own_buckets
+from opentrail.gateway.s3_access import LIST_BUCKETS, Need, create_bucket_need, may_own_buckets, request_context
 from opentrail.gateway.s3_bodies import MAX_DOCUMENT_BYTES
 from opentrail.gateway.s3_evidence import Evidence, Exchange
 from opentrail.gateway.upstream import NOTHING, Upstream, UpstreamAnswer
@@ -99,18 +99,16 @@ class OwnOperations:
         return len(unknown)
 
     async def _list_buckets(self, exchange: Exchange) -> Reply:
-        principal, state = exchange.caller.principal, self._state
-        if not may_own_buckets(principal):
-            raise s3_error("AccessDenied")
-        account = principal.account_id
+        state = self._state
+        self._require_own(exchange, LIST_BUCKETS)
+        account = exchange.caller.principal.account_id
         found = [(name, created_at, self._region_of(name)) for name, created_at in state.buckets.names_of(account)]
         body = markup.list_buckets(account, found, dict(query_pairs(exchange.incoming.head.query)))
         return await self._read(exchange, body)
 
     async def _create_bucket(self, exchange: Exchange) -> Reply:
         account, name = exchange.caller.principal.account_id, exchange.call.bucket
-        if not may_own_buckets(exchange.caller.principal):
-            raise s3_error("AccessDenied")
+        self._require_own(exchange, create_bucket_need(name))
         document = await _document(exchange, MAX_DOCUMENT_BYTES)
         region = markup.read_location_constraint(document)
         exchange.body_parameters = body_parameters(exchange.call, document)
@@ -124,6 +122,13 @@ class OwnOperations:
             await self._evidence.write(exchange, headers=headers)
             await self._commit(lambda unit: self._state.buckets.create(unit, name, account, region, now))
         return Reply(200, headers)
+
+    def _require_own(self, exchange: Exchange, need: Need) -> None:
+        """Raise ApiError where the caller's policies do not allow what no bucket policy can speak about."""
+        head, caller = exchange.incoming.head, exchange.caller
+        context = request_context(head, caller, exchange.call, self._state.clock.now(), exchange.tags)
+        if not may_own_buckets(caller.principal, exchange.policies, need, context):
+            raise s3_error("AccessDenied")
 
     async def _require_free(self, name: str, account: str) -> None:
         """Raise ApiError where a name is taken: by a row of ours, or by a bucket that is just there."""

@@ -1,0 +1,47 @@
+"""What services know of their resources, for authorisation: real ARNs and tags in place of what a request says."""
+
+from collections.abc import Mapping
+
+from opentrail.aws.arn import Arn, parse_arn
+from opentrail.errors import ApiError
+from opentrail.gateway.permissions import FindResource, Resource
+from opentrail.opsworks.store import OpsWorksStore
+from opentrail.opsworks.tags import tags_of
+from opentrail.trails.store import Trails
+
+
+def resource_finders(store: OpsWorksStore) -> Mapping[str, FindResource]:
+    """The look-ups of OpsWorks CM's servers and backups, by kind."""
+
+    def find(kind: str, account_id: str, region: str, name: str) -> Resource | None:
+        if name.startswith("arn:"):
+            arn = _arn(name)
+            if arn is None or (arn.account_id, arn.region) != (account_id, region):
+                return None
+            name = arn.resource.split("/")[1] if "/" in arn.resource else ""
+        with store.database.read() as connection:
+            look = store.server if kind == "server" else store.backup
+            found = look(connection, account_id, region, name)
+            return None if found is None else Resource(found.arn, tuple(tags_of(connection, found.arn).items()))
+
+    return {"server": find, "backup": find}
+
+
+def trail_finder(trails: Trails) -> FindResource:
+    """The look-up of trails, from the snapshot."""
+
+    def find(_kind: str, account_id: str, region: str, name: str) -> Resource | None:
+        try:
+            trail = trails.find(account_id, region, name)
+        except ApiError:
+            return None
+        return None if trail is None else Resource(trail.arn, tuple((k, v or "") for k, v in trail.tags.items()))
+
+    return find
+
+
+def _arn(text: str) -> Arn | None:
+    try:
+        return parse_arn(text)
+    except ValueError:
+        return None

@@ -1,0 +1,118 @@
+"""May a caller make this call to a service of ours? His policies decide, and a refusal says what AWS would say.
+
+Rules. Every permission that the call takes is asked for in turn; the first that is missing is the one that is told.
+Services with the query protocol refuse with ``AccessDenied``, those with JSON with ``AccessDeniedException``.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from opentrail.errors import ApiError
+from opentrail.events.call import Call
+from opentrail.gateway.permissions import (
+    FindResource,
+    Names,
+    Permission,
+    Tags,
+    nothing_known,
+    permissions,
+    service_of,
+)
+from opentrail.identity.authorization import PolicySet, Verdict, authorize, denial_text
+from opentrail.identity.context import (
+    RequestFacts,
+    Values,
+    principal_context,
+    request_context,
+    request_tag_context,
+    resource_tag_context,
+    session_age,
+    sts_context,
+    tag_pairs,
+)
+from opentrail.identity.principal import Principal
+from opentrail.identity.statements import AccessRequest
+
+QUERY_SERVICES = frozenset({"iam", "sts", "sns"})
+_FORBIDDEN_IN_JSON = frozenset({"cloudtrail"})  # 403 there, 400 elsewhere (cloudtrail fact sheet 0)
+
+
+class Directory(Names, Protocol):
+    """What is known of callers: ``identity.directory.Directory``, as far as it matters here."""
+
+    def policies_of(self, principal: Principal) -> PolicySet:
+        """A caller's own policies, compiled."""
+
+    def tags_of(self, principal: Principal) -> Tags:
+        """The tags of the user or role behind a caller."""
+
+
+def authorise(call: Call, directory: Directory, *, find: FindResource = nothing_known) -> None:
+    """Raises ApiError with AWS's code and sentence where a parsed, validated call is not allowed."""
+    policies = directory.policies_of(call.principal)
+    context = call_context(call, directory)
+    for permission in permissions(call, directory, find):
+        request = access_request(call, permission, context)
+        verdict = authorize(request, policies)
+        if not verdict.allowed:
+            raise access_denied(call, request, verdict)
+
+
+def access_request(call: Call, permission: Permission, context: Values) -> AccessRequest:
+    """What is asked of the evaluator for one permission, given the context of the whole call."""
+    if permission.tags:
+        context = context | resource_tag_context(permission.tags, service_of(call))
+    if permission.passed_to:
+        context = context | {"iam:passedtoservice": (permission.passed_to,)}
+    return AccessRequest(call.principal, permission.action, permission.resource, context)
+
+
+def call_context(call: Call, directory: Directory) -> Values:
+    """The condition keys that hold for everything a call needs."""
+    principal, service = call.principal, service_of(call)
+    facts = RequestFacts(
+        at=call.received_at,
+        source_ip=call.source_ip,
+        secure=call.tls is not None,
+        user_agent=call.user_agent,
+        region=call.region,
+    )
+    context = principal_context(principal, directory.tags_of(principal))
+    context |= request_context(facts)
+    context |= session_age(principal, call.received_at)
+    context |= _tag_context(call)
+    if service == "sts":
+        context |= sts_context(call.parameters or {}, principal.session.source_identity if principal.session else None)
+    elif service == "iam":
+        context |= _iam_context(call)
+    return context
+
+
+def access_denied(call: Call, request: AccessRequest, verdict: Verdict) -> ApiError:
+    """The refusal of a call, in its service's words."""
+    service = service_of(call)
+    if service in QUERY_SERVICES:
+        return ApiError("AccessDenied", denial_text(request, verdict), status=403)
+    status = 403 if service in _FORBIDDEN_IN_JSON else 400
+    return ApiError("AccessDeniedException", denial_text(request, verdict), status=status)
+
+
+def _tag_context(call: Call) -> Values:
+    """The tags that a request gives or takes away."""
+    parameters = call.parameters or {}
+    given = list(tag_pairs(parameters.get("Tags") or parameters.get("TagsList")))
+    taken: Sequence[str] = parameters.get("TagKeys") or ()
+    if call.event_name == "RemoveTags":
+        return request_tag_context((), [key for key, _ in given])
+    return request_tag_context(given, taken) if given or taken else {}
+
+
+def _iam_context(call: Call) -> Values:
+    """IAM's own condition keys (Service Authorization Reference, "Condition keys for AWS IAM")."""
+    parameters = call.parameters or {}
+    values = {
+        "iam:policyarn": parameters.get("PolicyArn"),
+        "iam:permissionsboundary": parameters.get("PermissionsBoundary"),
+        "iam:awsservicename": parameters.get("AWSServiceName"),
+    }
+    return {key: (value,) for key, value in values.items() if value}
