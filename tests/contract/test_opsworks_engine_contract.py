@@ -1,7 +1,6 @@
 """The engine port: the same sentences hold for the fake engine and for the real goiardi."""
 
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -16,14 +15,16 @@ import pytest
 
 from opentrail.clock import SystemClock, SystemEntropy
 from opentrail.errors import OutboundError
+from opentrail.local.goiardi import goiardi_binary
 from opentrail.opsworks.engine import Engine, EngineSpec, FirstUsers, HealthState
-from opentrail.opsworks.goiardi import Goiardi
+from opentrail.opsworks.goiardi import BINARY, Goiardi
 from opentrail.opsworks.goiardi_api import GoiardiApi
 from opentrail.opsworks.goiardi_files import GoiardiFiles
 from opentrail.processes.supervisor import Supervisor
 from tests.support.opsworks import KEY_PAIR, PASSWORD, FakeEngine
 
-NEEDS_GOIARDI = pytest.mark.skipif(shutil.which("goiardi") is None, reason="goiardi is not installed")
+GOIARDI = str(goiardi_binary() or BINARY)
+NEEDS_GOIARDI = pytest.mark.skipif(goiardi_binary() is None, reason="goiardi is not installed")
 
 
 @dataclass
@@ -53,7 +54,9 @@ class Real:
 def real(tmp_path: Path) -> Iterator[Real]:
     clock = SystemClock()
     supervisor = Supervisor(tmp_path / "pids", clock)
-    yield Real(tmp_path / "ow", supervisor, Goiardi(tmp_path / "ow", supervisor, clock, SystemEntropy()))
+    yield Real(
+        tmp_path / "ow", supervisor, Goiardi(tmp_path / "ow", supervisor, clock, SystemEntropy(), binary=GOIARDI)
+    )
     supervisor.stop_all()
 
 
@@ -233,6 +236,8 @@ def test_opsworks_goiardi_clears_staging_and_ignores_foreign_directories(tmp_pat
     stale = tmp_path / "ow" / "staging" / "old"
     stale.mkdir(parents=True)
     (tmp_path / "ow" / "servers" / "lost+found").mkdir(parents=True)
-    engine = Goiardi(tmp_path / "ow", Supervisor(tmp_path / "pids", SystemClock()), SystemClock(), SystemEntropy())
+    engine = Goiardi(
+        tmp_path / "ow", Supervisor(tmp_path / "pids", SystemClock()), SystemClock(), SystemEntropy(), binary=GOIARDI
+    )
     assert not stale.exists()
     assert engine.server_ids() == []

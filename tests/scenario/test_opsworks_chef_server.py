@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from opentrail.clock import SystemClock, SystemEntropy
+from opentrail.local.goiardi import goiardi_binary
 from opentrail.opsworks.engine import EngineSpec, HealthState
-from opentrail.opsworks.goiardi import Goiardi
+from opentrail.opsworks.goiardi import BINARY, Goiardi
 from opentrail.opsworks.goiardi_api import GoiardiApi
 from opentrail.opsworks.goiardi_files import GoiardiFiles
 from opentrail.opsworks.keys import generate_key_pair
@@ -32,9 +32,10 @@ from tests.support.memory_store import MemoryObjectStore
 from tests.support.opsworks import World, create_request
 from tests.support.seaweed import running_seaweed
 
+GOIARDI = str(goiardi_binary() or BINARY)
 pytestmark = [
     pytest.mark.goiardi,
-    pytest.mark.skipif(shutil.which("goiardi") is None, reason="goiardi is not installed"),
+    pytest.mark.skipif(goiardi_binary() is None, reason="goiardi is not installed"),
 ]
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def running(home: Path, objects: ObjectStore | None = None, *, interval_s: float
     supervisor = Supervisor(home / "run", clock)
     supervisor.reap_orphans()
     database = Database(home / "state.db")
-    engine = Goiardi(home / "opsworks", supervisor, clock, entropy)
+    engine = Goiardi(home / "opsworks", supervisor, clock, entropy, binary=GOIARDI)
     scratch = home / "opsworks" / "staging"
     store = objects or MemoryObjectStore()
     seal = Seal.at(home / "sealing.key", entropy)
@@ -150,7 +151,7 @@ def restored_copy_has_everything(root: Path, archive: bytes, server_id: str, pas
         assert hashlib.sha256((directory / file["path"]).read_bytes()).hexdigest() == file["sha256"]
     assert {file["path"] for file in manifest["files"]} >= {"conf/admin.pem", "data/data.bin", "data/index.bin"}
     supervisor = Supervisor(root / "run", SystemClock())
-    engine = Goiardi(root, supervisor, SystemClock(), SystemEntropy())
+    engine = Goiardi(root, supervisor, SystemClock(), SystemEntropy(), binary=GOIARDI)
     try:
         engine.start(EngineSpec(server_id, manifest["endpoint"]))
         assert engine.health(server_id).state is HealthState.OK

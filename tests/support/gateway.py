@@ -91,10 +91,10 @@ class Gateway:
         plain = {"PATH": os.environ["PATH"], "HOME": str(self.home.parent), "AWS_MAX_ATTEMPTS": "1", "AWS_PAGER": ""}
         return plain | self.environment
 
-    def opentrail(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    def opentrail(self, *arguments: str, stdin: str = "", timeout_s: float = 60) -> "subprocess.CompletedProcess[str]":
         """The ``opentrail`` command on this HOME."""
         command = [sys.executable, "-m", "opentrail", *arguments, "--home", str(self.home)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, input=stdin)
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, input=stdin)
 
     def import_key(self, account: str, key: Key, *owner: str) -> None:
         """``opentrail keys import``; the account is made where it does not exist."""
