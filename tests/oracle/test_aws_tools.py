@@ -232,3 +232,27 @@ def test_uploads_over_https_with_trailing_checksums(tmp_path: Path) -> None:
         assert record["tlsDetails"]["clientProvidedHostHeader"].startswith("127.0.0.1")
         listed = gateway.cli("s3", "ls", "s3://over-https")
         assert listed.returncode == 0, listed.stderr
+
+
+def test_configurations_that_the_s3_server_does_not_know_never_touch_the_bucket(gateway: Gateway) -> None:
+    """SeaweedFS would take them for DeleteBucket or CreateBucket; they are refused, and the bucket stays."""
+    s3 = gateway.client("s3")
+    s3.create_bucket(Bucket="spared-bucket")
+    attempts: list[Callable[[], Any]] = [
+        lambda: s3.delete_bucket_website(Bucket="spared-bucket"),
+        lambda: s3.delete_bucket_replication(Bucket="spared-bucket"),
+        lambda: s3.delete_bucket_metrics_configuration(Bucket="spared-bucket", Id="x"),
+        lambda: s3.delete_bucket_inventory_configuration(Bucket="spared-bucket", Id="x"),
+        lambda: s3.delete_bucket_analytics_configuration(Bucket="spared-bucket", Id="x"),
+        lambda: s3.delete_bucket_intelligent_tiering_configuration(Bucket="spared-bucket", Id="x"),
+        lambda: s3.put_bucket_logging(Bucket="spared-bucket", BucketLoggingStatus={}),
+        lambda: s3.put_bucket_notification_configuration(Bucket="spared-bucket", NotificationConfiguration={}),
+        lambda: s3.get_object_torrent(Bucket="spared-bucket", Key="k"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ClientError, match="NotImplemented"):
+            attempt()
+        s3.head_bucket(Bucket="spared-bucket")
+    with pytest.raises(ClientError, match="UnsupportedOperationException"):
+        gateway.client("ec2").describe_instances()
+    s3.delete_bucket(Bucket="spared-bucket")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.gateway import Gateway, Key, delivered, make_trail, running
+from tests.support.gateway import Gateway, Key, call, delivered, make_trail, running
 
 BUCKET = "aws-cloudtrail-logs-123456789012-0000bbbb"
 OTHER = "210987654321"
@@ -71,13 +71,21 @@ def test_a_wrong_parameter_leaves_a_record_with_the_error(gateway: Gateway) -> N
 def test_a_wrong_signature_is_recorded_as_nobody_s(gateway: Gateway) -> None:
     """The key's account gets a record of type Unknown with the wire's error code."""
     forged = Key(gateway.root.access_key_id, "not-the-secret")
-    answer = _refusal(lambda: gateway.client("opsworkscm", forged).describe_servers())
+    answer = _refusal(lambda: gateway.client("opsworkscm", forged, region_name="eu-west-3").describe_servers())
     assert answer["Error"]["Code"] == "InvalidSignatureException"
     record = _record(gateway, answer["ResponseMetadata"]["RequestId"])
     assert record["userIdentity"]["type"] == "Unknown"
     assert record["userIdentity"]["accessKeyId"] == gateway.root.access_key_id
     assert record["errorCode"] == "InvalidSignatureException"
     assert record["requestParameters"] is None
+    assert record["awsRegion"] == "us-east-1", "an unproven caller does not choose where records lie"
+
+
+def test_a_signature_for_another_service_is_refused(gateway: Gateway) -> None:
+    """A key derived for STS does not work for account management; the attempt is recorded."""
+    status, request_id = call(gateway, "opentrail", "ListAccounts", {}, "evidence", signed_for="sts")
+    assert status == 400
+    assert _record(gateway, request_id)["errorCode"] == "InvalidSignatureException"
 
 
 def test_an_unknown_key_is_refused_in_each_service_s_words(gateway: Gateway) -> None:

@@ -188,7 +188,9 @@ def make_trail(gateway: Gateway, bucket: str, account: str = "123456789012", key
     cloudtrail.start_logging(Name="main")
 
 
-def call(gateway: Gateway, service: str, operation: str, body: object, user_agent: str) -> tuple[int, str]:
+def call(
+    gateway: Gateway, service: str, operation: str, body: object, user_agent: str, *, signed_for: str | None = None
+) -> tuple[int, str]:
     """One signed JSON call on a connection of its own, sent exactly once: status and request id.
 
     Raises OSError or HTTPException where no answer came.
@@ -198,7 +200,9 @@ def call(gateway: Gateway, service: str, operation: str, body: object, user_agen
     request.headers["Content-Type"] = "application/x-amz-json-1.1"
     request.headers["X-Amz-Target"] = f"{TARGETS[service]}.{operation}"
     key = gateway.root
-    SigV4Auth(Credentials(key.access_key_id, key.secret_access_key), service, "us-east-1").add_auth(request)
+    SigV4Auth(Credentials(key.access_key_id, key.secret_access_key), signed_for or service, "us-east-1").add_auth(
+        request
+    )
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
     try:
         connection.request("POST", "/", request.body, dict(request.headers) | {"User-Agent": user_agent})

@@ -143,3 +143,22 @@ def test_a_truncated_sealing_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"short")
     with pytest.raises(IntegrityError):
         Seal.at(tmp_path / "key", SystemEntropy())
+
+
+def test_what_fails_after_a_commit_keeps_nobody_else_back(tmp_path: Path) -> None:
+    """The change stands, the action is tried twice, and the next one runs."""
+    database = Database(tmp_path / "db.sqlite")
+    ran: list[str] = []
+
+    def fails() -> None:
+        ran.append("fails")
+        raise RuntimeError
+
+    with database.unit() as unit:
+        unit.execute(sa.text("CREATE TABLE kept (value TEXT)"))
+        unit.after_commit(fails)
+        unit.after_commit(lambda: ran.append("next"))
+    assert ran == ["fails", "fails", "next"]
+    with database.read() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM kept")).scalar() == 0
+    database.close()

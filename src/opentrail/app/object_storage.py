@@ -9,6 +9,7 @@ from opentrail.app.core import World
 from opentrail.errors import ConfigError
 from opentrail.gateway.upstream import Upstream, UpstreamSettings
 from opentrail.local.seaweedfs import CHILD_NAME, SeaweedFS
+from opentrail.local.seaweedfs_limits import MISUNDERSTOOD
 from opentrail.processes.supervisor import Supervisor
 from opentrail.storage.bucket import S3ObjectStore
 
@@ -18,12 +19,14 @@ class ObjectStorage:
     """One S3 server, seen by the door (``upstream``) and by our own workers (``store``).
 
     ``problem`` says why it cannot be used at the moment; ``stop`` ends it in order. Both are about the embedded server.
+    ``not_served`` are S3 operations that the server would take for others.
     """
 
     upstream: Upstream
     store: S3ObjectStore
     problem: Callable[[], str | None]
     stop: Callable[[], None]
+    not_served: frozenset[str] = frozenset()
 
 
 def open_object_storage(world: World, supervisor: Supervisor) -> ObjectStorage:
@@ -48,7 +51,7 @@ def _embedded(world: World, supervisor: Supervisor) -> ObjectStorage:
             None if child is not None and child.is_alive() else "the embedded S3 server is down; it is being restarted"
         )
 
-    return ObjectStorage(Upstream(where, world.clock), seaweed.store(), problem, seaweed.stop)
+    return ObjectStorage(Upstream(where, world.clock), seaweed.store(), problem, seaweed.stop, MISUNDERSTOOD)
 
 
 def _shared_credentials(path: Path) -> tuple[str, str]:

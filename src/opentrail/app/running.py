@@ -121,6 +121,7 @@ class App:
                 trails=core.trails,
                 buckets=core.buckets,
                 store=RecordedStore(storage.store, core.internal, core.buckets, CLOUDTRAIL, probe="GetBucketAcl"),
+                quiet_store=storage.store,
                 clock=clock,
                 entropy=entropy,
                 mode=mode,
@@ -183,6 +184,7 @@ class App:
             region=DEFAULT_REGION,
             default_owner=settings.upstream_s3.owner or None,
             base_hosts=base_hosts,
+            not_served=storage.not_served,
         )
 
         def reasons() -> list[str]:

@@ -109,7 +109,13 @@ def header_layout(signed_headers: tuple[str, ...]) -> HeaderLayout:
 
 def string_to_sign(canonical: bytes, scope: Scope, signed_at: datetime) -> bytes:
     """The four lines that are signed: the algorithm, the time, the scope, and the canonical request's SHA-256."""
-    return f"{ALGORITHM}\n{stamp(signed_at)}\n{scope.text}\n{sha256(canonical).hexdigest()}".encode()
+    return _opening(scope.text, signed_at) + sha256(canonical).hexdigest().encode()
+
+
+@lru_cache(maxsize=512)
+def _opening(scope: str, signed_at: datetime) -> bytes:
+    """The lines before the hash: the same for everybody who signs in the same second for the same service."""
+    return f"{ALGORITHM}\n{stamp(signed_at)}\n{scope}\n".encode()
 
 
 def canonical_paths(path: str, service: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """``opentrail accounts``: the tenants of this OpenTrail."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -48,4 +49,11 @@ def list_all(home: HomeOption = None, config: ConfigOption = None, as_json: Json
 
 
 def _plain(account: dict[str, object]) -> dict[str, str]:
-    return {name: value.isoformat() if hasattr(value, "isoformat") else str(value) for name, value in account.items()}
+    """An account's members as text. Times come as such from the gateway, and as epoch seconds from HOME itself."""
+    return {name: _text(value) for name, value in account.items()}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, int | float):
+        value = datetime.fromtimestamp(value, UTC)
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)

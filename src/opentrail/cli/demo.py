@@ -30,7 +30,7 @@ def demo(
     screen = Console(highlight=False, soft_wrap=True)
     server = None if _already_runs(place) else _start(place, port, screen)
     try:
-        _perform(place, screen)
+        _perform(place, screen, stays=not once or server is None)
         if once or server is None:
             return
         screen.print("\n[bold]OpenTrail stays up; Ctrl-C stops it.[/bold]")
@@ -71,7 +71,7 @@ def _stop(server: "subprocess.Popen[str]") -> None:
         server.wait()
 
 
-def _perform(home: Home, screen: Console) -> None:
+def _perform(home: Home, screen: Console, *, stays: bool) -> None:
     environment = variables(home, settings_of(home, None))
     screen.print("[bold]2[/bold] a bucket whose policy lets CloudTrail write, and a trail that logs to it ...")
     bucket = scenes.ensure_trail(environment)
@@ -87,7 +87,7 @@ def _perform(home: Home, screen: Console) -> None:
     screen.print("[bold]5[/bold] waiting for the log file with the record of that CreateServer call ...")
     key, record = scenes.wait_record(environment, bucket, request_id)
     _show_record(screen, bucket, key, record)
-    _show_next(screen, home, bucket, key)
+    _show_next(screen, home, (bucket, key), stays=stays)
 
 
 def _show_record(screen: Console, bucket: str, key: str, record: dict[str, Any]) -> None:
@@ -95,12 +95,15 @@ def _show_record(screen: Console, bucket: str, key: str, record: dict[str, Any])
     screen.print(JSON.from_data(record))
 
 
-def _show_next(screen: Console, home: Home, bucket: str, key: str) -> None:
+def _show_next(screen: Console, home: Home, place: tuple[str, str], *, stays: bool) -> None:
+    bucket, key = place
     command = Path(sys.executable).with_name("opentrail")
     if command.is_relative_to(Path.cwd()):
         command = command.relative_to(Path.cwd())
     where = "" if home == home_of(None) else f" --home {home.root}"
     screen.print("\n[bold]Go on, in another terminal:[/bold]")
+    if not stays:
+        screen.print(f"  {command} up{where} &")
     screen.print(f'  eval "$({command} env{where})"')
     screen.print("  aws opsworkscm describe-servers")
     screen.print(f"  aws cloudtrail get-trail-status --name {scenes.TRAIL}")

@@ -65,9 +65,8 @@ def listen(settings: Settings) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(2048)
-    except OSError as problem:
+    except (OSError, OverflowError) as problem:
         listener.close()
-        raise ConfigError(
-            f"cannot listen on {host}:{port}: {problem.strerror or problem}; choose another with --port"
-        ) from problem
+        reason = getattr(problem, "strerror", None) or problem
+        raise ConfigError(f"cannot listen on {host}:{port}: {reason}; choose another with --port") from problem
     return listener

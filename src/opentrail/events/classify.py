@@ -27,6 +27,7 @@ _EXCEPTIONS: dict[str, dict[str, bool]] = {
         "CountEvents": True,
         "TailEvents": True,
         "PreviewSelectors": True,
+        "SimulatePolicy": True,
     },
     "s3.amazonaws.com": {"SelectObjectContent": True, "PreflightRequest": True},
     # Cryptography that changes nothing: log entries of the AWS KMS Developer Guide.

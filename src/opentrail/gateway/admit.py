@@ -217,6 +217,8 @@ class Admission:
         key = self._keys.get(claimed.cache_name, claimed.secret, authorization.scope)
         owner = _shadow(claimed.principal) if claimed.principal else None
         try:
+            if claim.old_form is not None and dialect is not Dialect.S3:
+                raise SignatureProblem(ProblemKind.MALFORMED, "Signature version 2 is for S3 only")
             if claim.old_form is not None:
                 verify_v2(head, claim.old_form, claimed.secret, self._resource(head), now=now)
             else:

@@ -132,6 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_bytes = 0
+        self._head_complete = False
         self._await_head()
         cast("dict[str, Any]", self.scope)[_TLS_KEY] = self._tls
 
@@ -141,10 +142,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
-        super().on_header(name, value)
+        if not self._head_complete:  # what comes later are trailers, which must not pass for headers
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._head_done()
+        self._head_complete = True
         super().on_headers_complete()
 
     def _count(self, size: int) -> None:

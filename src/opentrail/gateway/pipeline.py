@@ -13,21 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import orjson
-
-from opentrail.aws.http import Reply
 from opentrail.aws.model import Catalogue, Operation, Service
-from opentrail.aws.protocols import WireProtocol, protocol_of
+from opentrail.aws.protocols import protocol_of
+from opentrail.aws.protocols import refusal as refusal_reply
 from opentrail.clock import Clock
 from opentrail.errors import ApiError, JournalError
 from opentrail.events.call import Call, Outcome
 from opentrail.events.classify import is_read_only
-from opentrail.gateway.admit import Admission, Claim, Dialect, Refusal
+from opentrail.gateway.admit import Admission, Claim, Dialect, Refusal, refused
 from opentrail.gateway.dispatch import Dispatcher, Executed, Hosted, internal_failure
 from opentrail.gateway.exchange import Caller, Incoming, Outgoing
 from opentrail.gateway.recording import Recording
 from opentrail.gateway.route import Destination, destination, form_destination
-from opentrail.identity.principal import Principal
+from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.trails.routing import GLOBAL_EVENT_SOURCES, GLOBAL_SERVICE_REGION
 
 log = logging.getLogger(__name__)
@@ -35,6 +33,7 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Largest request to a service of ours; the largest legal one carries a 2 MiB certificate (opsworks-cm sheet 3)."""
 
+_ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]{1,128})(?:&|$)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")
 _WORKERS = 32
 
@@ -131,11 +130,17 @@ class Pipeline:
             )
         name = self._name_of(service, incoming, body)
         call = self._call(incoming, service, caller.principal, claim, name)
+        if claim.authorization is not None and claim.authorization.scope.service != service.signing_name:
+            message = f"Credential should be scoped to correct service: '{service.signing_name}'."
+            misdirected = refused("mismatch", to.dialect, message)
+            await self._record_refusal(call, misdirected)
+            raise misdirected
         if hosted is None:
             error = ApiError(
                 "UnsupportedOperationException", f"OpenTrail does not serve {service.service_id}", status=501
             )
-            return await self._answer(Executed(_json_error(error, call.request_id), self._refusal_drafts(call, error)))
+            reply = refusal_reply(error, call.request_id, service)
+            return await self._answer(Executed(reply, self._refusal_drafts(call, error)))
         loop = asyncio.get_running_loop()
         executed = await loop.run_in_executor(self._workers, self._execute, hosted, call, incoming, body)
         return await self._answer(executed)
@@ -149,6 +154,9 @@ class Pipeline:
             parameters = hosted.wire.parse(operation, incoming.head, body)
         except ApiError as error:
             return dispatcher.refuse(hosted, call, error)
+        except Exception:
+            log.exception("a request could not be read", extra={"requestID": call.request_id})
+            return dispatcher.refuse(hosted, call, internal_failure())
         return dispatcher.execute(hosted, parsed(call, operation, parameters))
 
     async def _answer(self, executed: Executed) -> Outgoing:
@@ -173,7 +181,7 @@ class Pipeline:
                 return await self._parts.s3_door.refuse(incoming, error, Caller(owner) if owner else None)
         except JournalError as problem:
             error = unavailable(problem)
-        reply = _wire_error(to.service, error, incoming.request_id)
+        reply = refusal_reply(error, incoming.request_id, to.service)
         return Outgoing(reply.status, reply.headers, reply.body)
 
     async def _record_refusal(self, call: Call, error: ApiError) -> None:
@@ -193,12 +201,14 @@ class Pipeline:
         try:
             name = protocol_of(service).operation_name(service, incoming.head, body)
         except ApiError:
-            return "Unknown"
+            found = _ACTION.search(body[:8192]) if service.protocol in {"query", "ec2"} else None
+            name = found[1].decode() if found else ""
         return name if _NAME.fullmatch(name) else "Unknown"
 
     def _call(self, incoming: Incoming, service: Service, who: Principal, claim: Claim, name: str) -> Call:
         head = incoming.head
-        region = claim.authorization.scope.region if claim.authorization else self._parts.region
+        proved = claim.authorization is not None and who.type is not PrincipalType.UNKNOWN
+        region = claim.authorization.scope.region if claim.authorization and proved else self._parts.region
         if service.event_source in GLOBAL_EVENT_SOURCES:
             region = GLOBAL_SERVICE_REGION
         return Call(
@@ -245,19 +255,3 @@ async def read_whole(incoming: Incoming) -> bytes:
             raise too_large
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def _wire_error(service: Service | None, error: ApiError, request_id: str) -> Reply:
-    if service is not None:
-        try:
-            wire: WireProtocol = protocol_of(service)
-            return wire.serialise_error(service, error, request_id)
-        except ApiError:
-            pass  # a protocol that we do not speak yet: told in JSON
-    return _json_error(error, request_id)
-
-
-def _json_error(error: ApiError, request_id: str) -> Reply:
-    body = orjson.dumps({"__type": error.code, "message": error.message})
-    headers = {"content-type": "application/x-amz-json-1.1", "x-amzn-requestid": request_id}
-    return Reply(error.status, headers | {"x-amzn-errortype": error.code}, body)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from opentrail.aws.http import RequestHead
 from opentrail.aws.protocols.s3_errors import s3_error
+from opentrail.aws.sigv2 import is_presigned_v2
 from opentrail.errors import ApiError
 from opentrail.events.s3 import CopySource, S3Call, query_pairs
 from opentrail.gateway.exchange import Caller
@@ -47,6 +48,7 @@ _HEADER_ACTIONS = {
     "x-amz-object-lock-legal-hold": "s3:PutObjectLegalHold",
     "x-amz-bypass-governance-retention": "s3:BypassGovernanceRetention",
 }
+_OLDEST_SIGNATURE_MS = str(10**15)
 _CONDITION_QUERY = {"prefix": "s3:prefix", "delimiter": "s3:delimiter", "max-keys": "s3:max-keys"}
 
 
@@ -143,10 +145,12 @@ def request_context(head: RequestHead, caller: Caller, call: S3Call, now: dateti
         "s3:versionid": call.version_id,
     }
     if authorization is not None:
-        age_ms = int((now - authorization.signed_at).total_seconds() * 1000)
         found["s3:authtype"] = "REST-QUERY-STRING" if authorization.presigned else "REST-HEADER"
-        found["s3:signatureversion"] = "AWS4-HMAC-SHA256"
-        found["s3:signatureage"] = str(max(age_ms, 0))
+        if is_presigned_v2(authorization):  # it does not say when it was signed: a limit on its age must hold it off
+            found |= {"s3:signatureversion": "AWS", "s3:signatureage": _OLDEST_SIGNATURE_MS}
+        else:
+            age_ms = int((now - authorization.signed_at).total_seconds() * 1000)
+            found |= {"s3:signatureversion": "AWS4-HMAC-SHA256", "s3:signatureage": str(max(age_ms, 0))}
     context |= {key: (value,) for key, value in found.items() if value}
     for name in _CONDITION_HEADERS:
         if name in head.headers:

@@ -90,6 +90,7 @@ class S3Door:
         region: str,
         default_owner: str | None = None,
         base_hosts: tuple[str, ...] = (),
+        not_served: frozenset[str] = frozenset(),
     ) -> None:
         """``default_owner`` is the account that buckets belong to which were not created through us; ``base_hosts`` are
         the host names in front of which virtual-host style addresses put the bucket.
@@ -99,6 +100,7 @@ class S3Door:
         self._clock = clock
         self._entropy = entropy
         self._base_hosts = base_hosts
+        self._not_served = not_served
         self._evidence = Evidence(recorder, clock, region)
         self._own = OwnOperations(
             BucketState(buckets, database, upstream, clock, region, default_owner), self._evidence
@@ -159,6 +161,8 @@ class S3Door:
     async def _carry_out(self, exchange: Exchange) -> Outgoing:
         call, head = exchange.call, exchange.incoming.head
         check_address(call, head.query, head.headers, exchange.source)
+        if call.operation in self._not_served:
+            raise ApiError("NotImplemented", f"The S3 server behind OpenTrail has no {call.operation}.", status=501)
         check_acl(call, head.headers)
         upload = call.operation in _UPLOADS
         if call.operation not in _WITHOUT_BUCKET:

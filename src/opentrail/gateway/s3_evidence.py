@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opentrail.aws.protocols.s3_errors import ErrorText
+from opentrail.aws.sigv2 import is_presigned_v2
 from opentrail.clock import Clock
 from opentrail.events import s3_elements
 from opentrail.events.call import Call, Outcome
@@ -111,7 +112,7 @@ class Evidence:
         method = s3_elements.QUERY_STRING if presigned else s3_elements.AUTH_HEADER
         data = s3_elements.additional_event_data(
             authentication=method if authorization else None,
-            signature_version="SigV4" if authorization and authorization.signed_headers else "SigV2",
+            signature_version="SigV2" if authorization and is_presigned_v2(authorization) else "SigV4",
             cipher_suite=tls.cipher_suite if tls else None,
             bytes_in=exchange.body.received_bytes if exchange.body else 0,
             bytes_out=bytes_out,

@@ -81,7 +81,7 @@ def list_buckets(account_id: str, buckets: Sequence[tuple[str, datetime, str]], 
     prefix, region = parameters.get("prefix", ""), parameters.get("bucket-region", "")
     after = _name_in(parameters.get("continuation-token", ""))
     size = parameters.get("max-buckets", "10000")
-    if not (size.isascii() and size.isdecimal() and 1 <= int(size[:6]) <= 10_000):
+    if not (size.isascii() and size.isdecimal() and len(size) <= 5 and 1 <= int(size) <= 10_000):
         raise s3_error("InvalidArgument", "Argument max-buckets must be an integer between 1 and 10000")
     found = [
         (name, created_at, place)

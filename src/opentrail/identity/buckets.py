@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from types import MappingProxyType
 
 import sqlalchemy as sa
@@ -48,14 +49,15 @@ class Buckets:
     def __init__(self, database: Database) -> None:
         """Load the snapshot; the tables must exist."""
         self._database = database
+        self._reloading = Lock()
         self._buckets: Mapping[str, Bucket] = MappingProxyType({})
         self.reload()
 
     def reload(self) -> None:
         """Take the snapshot anew from the database."""
-        with self._database.read() as connection:
+        with self._reloading, self._database.read() as connection:  # in turns: an older view never replaces a newer one
             rows = connection.execute(sa.select(buckets_table)).all()
-        self._buckets = MappingProxyType({row.name: _bucket(row, self._buckets.get(row.name)) for row in rows})
+            self._buckets = MappingProxyType({row.name: _bucket(row, self._buckets.get(row.name)) for row in rows})
 
     def find(self, name: str) -> Bucket | None:
         """All that is known of a bucket, reserved names included; None where no account has it."""

@@ -80,7 +80,7 @@ def provider_names(issuer: str) -> tuple[str, ...]:
     if not issuer.startswith("https://"):
         return ()
     name = issuer.removeprefix("https://")
-    return tuple(dict.fromkeys((name, name.rstrip("/"))))
+    return tuple(dict.fromkeys((name, name.removesuffix("/"))))
 
 
 def read(text: str) -> UnverifiedToken:

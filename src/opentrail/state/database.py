@@ -4,6 +4,7 @@ Rules. One writer at a time. A unit's changes and the event record of the call t
 outbox), so that neither exists without the other. Readers see the last committed state and never wait for a writer.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+
+log = logging.getLogger(__name__)
 
 metadata = sa.MetaData()
 """Every table of the control state; packages declare theirs beside the code that uses them."""
@@ -39,13 +42,21 @@ class Unit:
         return self.connection.execute(statement)
 
     def after_commit(self, action: Callable[[], None]) -> None:
-        """Do something (start a job, refresh a snapshot) once the change is durable; it must not raise."""
+        """Do something (start a job, refresh a snapshot) once the change is durable."""
         self._after_commit.append(action)
 
     def committed(self) -> None:
-        """Run what was left for after the commit, in order."""
+        """Run what was left for after the commit, in order.
+
+        The change stands, whatever happens here: an action that fails is tried once more, then told in the log, and
+        keeps nobody from the next one.
+        """
         for action in self._after_commit:
-            action()
+            try:
+                action()
+            except Exception:
+                log.exception("what follows a change failed; trying once more")
+                _last_try(action)
 
 
 class Database:
@@ -103,6 +114,13 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def _last_try(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception:
+        log.critical("what follows a change failed again: restart OpenTrail to make it true everywhere", exc_info=True)
 
 
 def _configure(connection: Any, _record: Any) -> None:

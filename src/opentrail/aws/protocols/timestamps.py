@@ -32,13 +32,20 @@ def from_text(text: str) -> datetime:
     if _ISO8601.fullmatch(text):
         moment = datetime.fromisoformat(text)
     elif len(text) <= _RFC822_CHARS_MAX:
-        moment = parsedate_to_datetime(text)
+        moment = _from_rfc822(text)
     else:
         raise ValueError("not a timestamp")
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     try:
         return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("outside the calendar") from None
+
+
+def _from_rfc822(text: str) -> datetime:
+    try:
+        return parsedate_to_datetime(text)
     except OverflowError:
         raise ValueError("outside the calendar") from None
 

@@ -18,11 +18,16 @@ from opentrail.trails.trail import Trail
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Checks a trail's destination and leaves the marker object there."""
+    """Checks a trail's destination and leaves the marker object there.
+
+    What goes through ``store`` is a call of CloudTrail's own and recorded as one; ``quiet_store`` is for looking first,
+    so that a probe which the bucket's policy does not allow is neither made nor recorded as if it had been.
+    """
 
     buckets: BucketDirectory
     store: ObjectStore
     mode: BucketPolicyMode
+    quiet_store: ObjectStore | None = None
 
     def check(self, trail: Trail) -> None:
         """Raise ApiError unless the trail's bucket exists and its policy lets CloudTrail write; then put the marker.
@@ -33,11 +38,13 @@ class Preflight:
         check_bucket_name(trail.bucket)
         check_prefix(trail.prefix)
         try:
-            if not self.store.bucket_exists(trail.bucket):
+            if not (self.quiet_store or self.store).bucket_exists(trail.bucket):
                 raise _no_such_bucket(trail.bucket)
             problem = insufficiency(trail, facts_of(self.buckets, trail.bucket), self.mode)
             if problem:
                 raise ApiError("InsufficientS3BucketPolicyException", problem)
+            if self.quiet_store is not None and not self.store.bucket_exists(trail.bucket):
+                raise _no_such_bucket(trail.bucket)
             self._put_marker(trail)
         except OutboundError as error:
             raise _refusal(trail.bucket, error) from error

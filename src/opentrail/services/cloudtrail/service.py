@@ -38,10 +38,11 @@ class CloudTrailService:
         clock: Clock,
         entropy: Entropy,
         mode: BucketPolicyMode = BucketPolicyMode.CHECK,
+        quiet_store: ObjectStore | None = None,
     ) -> None:
         """Serve these trails; ``mode`` says how bucket policies are checked."""
         self._trails = trails
-        self._preflight = Preflight(buckets, store, mode)
+        self._preflight = Preflight(buckets, store, mode, quiet_store)
         self._clock = clock
         self._entropy = entropy
 

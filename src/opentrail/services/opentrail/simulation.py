@@ -14,7 +14,6 @@ from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.identity.authorization import (
     Explanation,
-    PolicySet,
     ResourcePolicy,
     Verdict,
     assume_verdict,
@@ -55,21 +54,29 @@ class PolicySimulation:
         del context["aws:securetransport"]  # nobody knows how the call would come
         context |= {item["Key"].lower(): tuple(item["Values"]) for item in request.get("Context") or ()}
         access = AccessRequest(principal, action, resource, context)
-        explanation = self._explain(access, self._directory.policies_of(principal))
+        explanation = self._explain(call, access)
         return _described(access, explanation)
 
-    def _explain(self, access: AccessRequest, policies: PolicySet) -> Explanation:
+    def _explain(self, call: Call, access: AccessRequest) -> Explanation:
+        """What the evaluator says. Another account's bucket and trust policies are told to operators only; to others
+        such a resource is one that allows nothing.
+        """
+        policies = self._directory.policies_of(access.principal)
         found = _arn(access.resource)
         if found is not None and found.service == "s3":
             bucket = self._buckets.find(found.resource.partition("/")[0])
             if bucket is not None:
-                return explain(access, policies, resource=ResourcePolicy(bucket.account_id, bucket.policy))
+                policy = bucket.policy if self._may_know(call, bucket.account_id) else None
+                return explain(access, policies, resource=ResourcePolicy(bucket.account_id, policy))
         role = self._directory.role(access.resource) if access.action.lower() == _ASSUME else None
-        if role is not None:
+        if role is not None and self._may_know(call, role.account_id):
             verdict = assume_verdict(access, role.trust, policies, role.account_id)
             return Explanation(verdict, explain(access, policies).considered)
         owner = found.account_id if found is not None else ""
         return explain(access, policies, resource=ResourcePolicy(owner) if owner else None)
+
+    def _may_know(self, call: Call, account_id: str) -> bool:
+        return call.principal.account_id in {self._operator_account_id, account_id}
 
     def _principal(self, call: Call, text: str) -> Principal:
         arn = _arn(text)

@@ -8,8 +8,9 @@ fails before that has none.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from opentrail.errors import ApiError
@@ -25,6 +26,7 @@ from opentrail.services.sts import federated, role_sessions, session_rules
 from opentrail.services.sts.parts import Parts, ends, require_role_arn
 from opentrail.services.sts.role_sessions import Wanted
 
+_REDEEMABLE_S = saml.MAX_AGE_S + 2 * saml.SKEW_S  # from now on, at the longest, whatever its issuer says
 _metadata_of = lru_cache(maxsize=64)(saml.read_metadata)
 
 
@@ -45,7 +47,10 @@ class SamlOperations:
         wanted = _session(request, assertion, provider)
         role = _trusting_role(parts, call, (user, provider), assertion, wanted)
         expires_at = _end(request, role, assertion, parts.now())
-        if not parts.used_assertions.use(f"{provider.arn} {assertion.assertion_id}", assertion.not_on_or_after, now):
+        # Ids may be long, and are the issuer's choice, as is the time that an assertion is good for.
+        name = sha256(f"{provider.arn} {assertion.assertion_id}".encode()).hexdigest()
+        until = min(assertion.not_on_or_after, now + timedelta(seconds=_REDEEMABLE_S))
+        if not parts.used_assertions.use(name, until, now):
             raise ApiError("InvalidIdentityToken", "The SAML assertion was used before")
         response = role_sessions.credentials(parts, role, wanted, request, expires_at) | {
             "Subject": assertion.subject,
