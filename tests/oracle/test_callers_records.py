@@ -140,7 +140,8 @@ def _assumed(role: Any, key: Key, name: str, **context: Any) -> dict[str, Any]:
         "accountId": account,
         "userName": role["RoleName"],
     }
-    session = {"sessionIssuer": issuer, "webIdFederationData": context.pop("web", {}), "attributes": NO_MFA, **context}
+    web = {"webIdFederationData": context.pop("web")} if "web" in context else {}
+    session = {"sessionIssuer": issuer, **web, "attributes": NO_MFA, **context}
     return {
         "type": "AssumedRole",
         "principalId": f"{role['RoleId']}:{name}",

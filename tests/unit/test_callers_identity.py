@@ -34,7 +34,9 @@ def _assumed(**session: Any) -> Principal:
 
 
 def _context(issuer: dict[str, str], attributes: dict[str, str], **more: Any) -> dict[str, Any]:
-    return {"sessionIssuer": issuer, "webIdFederationData": more.pop("web", {}), "attributes": attributes, **more}
+    web = more.pop("web", {})
+    shown = {"webIdFederationData": web} if web or issuer.get("type") != "Role" else {}
+    return {"sessionIssuer": issuer, **shown, "attributes": attributes, **more}
 
 
 OIDC = f"arn:aws:iam::{ACCOUNT}:oidc-provider/idp.example.org"

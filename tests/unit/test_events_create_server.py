@@ -75,7 +75,6 @@ IDENTITY = {
             "accountId": ACCOUNT,
             "userName": "Admin",
         },
-        "webIdFederationData": {},
         "attributes": {"creationDate": "2026-11-23T17:00:05Z", "mfaAuthenticated": "false"},
     },
 }
@@ -133,4 +132,4 @@ def test_create_server_by_a_role_session_has_the_form_of_the_public_sample() -> 
         "eventCategory": "Management",
     }
     assert list(found) == [key for key in KEY_ORDER if key in found]
-    assert list(found["userIdentity"]["sessionContext"]) == ["sessionIssuer", "webIdFederationData", "attributes"]
+    assert list(found["userIdentity"]["sessionContext"]) == ["sessionIssuer", "attributes"]

@@ -97,12 +97,14 @@ def _user_name(principal: Principal) -> str:
 def _session_context(session: SessionContext) -> dict[str, Any]:
     """The facts of temporary credentials, in the measured order (2.2).
 
-    Sessions of users and roots (GetSessionToken) have an empty issuer; whoever did not come through an OIDC provider
-    has empty webIdFederationData.
+    Sessions of users and roots (GetSessionToken) have an empty issuer and empty webIdFederationData. Sessions of roles
+    have the latter only where an OIDC provider vouched, as in the public sample of a CreateServer record.
     """
+    is_role = session.issuer is not None and session.issuer.type == "Role"
+    web_identity = _web_identity(session)
     context: dict[str, Any] = {
         "sessionIssuer": _issuer(session.issuer) if session.issuer is not None else {},
-        "webIdFederationData": _web_identity(session),
+        **({"webIdFederationData": web_identity} if web_identity or not is_role else {}),
         "attributes": {
             "creationDate": event_time(session.created_at),
             # A string, not a boolean (trap 2).
