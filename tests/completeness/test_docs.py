@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from opentrail.cli.main import application
-from opentrail.config import SECTIONS, names_of
+from opentrail.config import SECTIONS, UpstreamSettings, names_of
 from opentrail.services.cloudtrail.service import CloudTrailService
 from opentrail.services.operation import handlers_of
 from opentrail.services.opsworks_cm import UNSUPPORTED, OpsWorksCmService
@@ -17,14 +17,22 @@ def test_every_setting_is_documented_with_its_default_and_no_other() -> None:
     """docs/configuration.md has exactly the table that the code has."""
     text = (ROOT / "docs" / "configuration.md").read_text()
     rows = set(re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.+) \|$", text, re.MULTILINE))
+    sections = {**SECTIONS, "upstream.NAME": UpstreamSettings}
     known = {
-        (name, '""' if default == "" else str(default).lower() if isinstance(default, bool) else str(default), sentence)
-        for section in SECTIONS.values()
+        (name, _written(default), sentence)
+        for section in sections.values()
         for name, default, sentence in names_of(section)
     }
     assert rows == known
-    for section in SECTIONS:
+    for section in sections:
         assert f"## [{section}]" in text
+
+
+def _written(default: object) -> str:
+    """A default as TOML has it."""
+    if default in ("", ()):
+        return '""' if default == "" else "[]"
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _coverage(part: str) -> tuple[str, str]:

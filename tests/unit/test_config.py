@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opentrail.config import SECTIONS, load, names_of
+from opentrail.config import SECTIONS, UpstreamSettings, load, names_of
 from opentrail.errors import ConfigError
 
 
@@ -71,6 +71,60 @@ def test_a_named_file_must_exist(tmp_path: Path) -> None:
 
 def test_every_setting_has_a_sentence() -> None:
     """Documentation is part of the table."""
-    for section in SECTIONS.values():
+    for section in (*SECTIONS.values(), UpstreamSettings):
         for name, _default, sentence in names_of(section):
             assert sentence.endswith("."), name
+
+
+def test_upstreams_are_named_freely_and_serve_what_they_say(tmp_path: Path) -> None:
+    """Without `services` an upstream serves the service that it is called after; `default` serves all others."""
+    file = tmp_path / "opentrail.toml"
+    file.write_text(
+        '[upstream.queues]\nendpoint = "http://127.0.0.1:1"\ncredentials = "account"\nservices = ["sqs", "sns"]\n'
+        '[upstream.dynamodb]\nendpoint = "https://db.example:8000/"\ncredentials = "/c"\nintents = "off"\n'
+        '[upstream.default]\nendpoint = "http://127.0.0.1:2"\ncredentials = "account"\n'
+    )
+    upstreams = load(file, {"OPENTRAIL_UPSTREAM_QUEUES_READ_TIMEOUT_S": "7"}).upstreams
+    assert upstreams["queues"].services == ("sqs", "sns")
+    assert upstreams["queues"].read_timeout_s == 7.0
+    assert upstreams["dynamodb"].services == ("dynamodb",)
+    assert not upstreams["dynamodb"].intents
+    assert upstreams["default"].services == ("*",)
+
+
+def test_an_upstream_can_be_given_by_the_environment_alone() -> None:
+    """Containers are configured without a file."""
+    environment = {
+        "OPENTRAIL_UPSTREAM_MINIO_ENDPOINT": "http://minio:9000",
+        "OPENTRAIL_UPSTREAM_MINIO_CREDENTIALS": "/run/secrets/minio",
+        "OPENTRAIL_UPSTREAM_MINIO_SERVICES": "s3, kms",
+    }
+    settings = load(None, environment)
+    assert settings.upstreams["minio"].services == ("s3", "kms")
+    assert settings.upstream_s3.endpoint == "http://minio:9000"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('endpoint = "ftp://x"\ncredentials = "/c"', "upstream.x.endpoint and aliases must be URLs"),
+        ('endpoint = "http://h:99999"\ncredentials = "/c"', "must be URLs"),
+        ('endpoint = "http://h/path"\ncredentials = "/c"', "must be URLs"),
+        ('endpoint = "http://h"', "endpoint and credentials go together"),
+        ('endpoint = "http://h"\ncredentials = "account"\nservices = ["s3"]', "credentials must name a file"),
+        ('endpoint = "http://h"\ncredentials = "/c"\nowner = "111111111111"', "owner is for the upstream"),
+        ('endpoint = "http://h"\ncredentials = "/c"\nundecodable = "drop"', "undecodable must be"),
+        ('endpoint = "http://h"\ncredentials = "/c"\nservices = [1]', "services must be an array of texts"),
+        (
+            'endpoint = "http://h"\ncredentials = "account"\n[upstream.y]\nservices = ["x"]',
+            "service `x` is claimed by 2 upstreams",
+        ),
+    ],
+)
+def test_an_upstream_that_makes_no_sense_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    """What is wrong with it is said by its name."""
+    file = tmp_path / "opentrail.toml"
+    file.write_text(f"[upstream.x]\n{text}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert any(told in problem for problem in caught.value.problems)

@@ -1,16 +1,15 @@
 """The S3 server behind us: the embedded SeaweedFS, or whatever ``[upstream.s3]`` names."""
 
-import configparser
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from opentrail.app.core import World
-from opentrail.errors import ConfigError
+from opentrail.app.upstream_credentials import target_settings
 from opentrail.gateway.upstream import Upstream, UpstreamSettings
 from opentrail.local.seaweedfs import CHILD_NAME, SeaweedFS
 from opentrail.local.seaweedfs_limits import MISUNDERSTOOD
 from opentrail.processes.supervisor import Supervisor
+from opentrail.services.defaults import DEFAULT_REGION
 from opentrail.storage.bucket import S3ObjectStore
 
 
@@ -34,9 +33,9 @@ def open_object_storage(world: World, supervisor: Supervisor) -> ObjectStorage:
     settings = world.settings.upstream_s3
     if not settings.endpoint:
         return _embedded(world, supervisor)
-    key, secret = _shared_credentials(Path(settings.credentials).expanduser())
-    upstream = Upstream(UpstreamSettings(settings.endpoint, settings.region, key, secret), world.clock)
-    store = S3ObjectStore(settings.endpoint, settings.region, key, secret)
+    where = target_settings(settings, region=settings.region or DEFAULT_REGION)
+    upstream = Upstream(where, world.clock)
+    store = S3ObjectStore(where.endpoint, where.region, where.access_key_id, where.secret_access_key)
     return ObjectStorage(upstream, store, lambda: None, lambda: None)
 
 
@@ -52,15 +51,3 @@ def _embedded(world: World, supervisor: Supervisor) -> ObjectStorage:
         )
 
     return ObjectStorage(Upstream(where, world.clock), seaweed.store(), problem, seaweed.stop, MISUNDERSTOOD)
-
-
-def _shared_credentials(path: Path) -> tuple[str, str]:
-    """Access key and secret of profile ``default``. Raises ConfigError that names the file and never its content."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        with path.open() as file:
-            parser.read_file(file)
-        section = parser["default"]
-        return section["aws_access_key_id"], section["aws_secret_access_key"]
-    except (OSError, KeyError, UnicodeDecodeError, configparser.Error) as problem:
-        raise ConfigError(f"upstream.s3.credentials: {path} holds no profile `default` in AWS's form") from problem

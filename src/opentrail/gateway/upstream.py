@@ -1,9 +1,10 @@
-"""The client side of the gateway: an S3 server behind us, called with its own credentials.
+"""The client side of the gateway: a server behind us that speaks AWS, called with its own credentials.
 
 Rules. Callers' credentials never reach the upstream and the upstream's never reach a caller. Nothing is decompressed,
 no redirect followed, no cookie kept and no request ever sent twice: what may change something is not ours to repeat.
-A path goes out in S3's one canonical spelling of the same key, which is what signatures are computed over. A body that
-fails on the way breaks the connection before its last byte, so that the upstream stores nothing.
+An S3 path goes out in S3's one canonical spelling of the same key, which is what signatures are computed over; every
+other path goes out as it came. A body that fails on the way breaks the connection before its last byte, so that the
+upstream stores nothing.
 """
 
 import asyncio
@@ -37,14 +38,19 @@ _AUTHENTICATION_PARAMETERS = frozenset(
         *("awsaccesskeyid", "signature", "expires"),
     }
 )
-_SERVICE = "s3"
+_S3 = "s3"
+_ACCOUNTS_SECRET = "opentrail"  # noqa: S105 - emulators tell tenants apart by the key id and look at no secret
 _MAX_LINE_BYTES = 64 * 1024
 _PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """Where an S3 server is and how to sign for it. The secret is not shown by ``repr``."""
+    """Where a server is and how to sign for it. The secret is not shown by ``repr``.
+
+    ``region`` empty: the one that the caller signed for. ``access_key_id`` empty: the caller's account id stands for
+    it, as emulators expect.
+    """
 
     endpoint: str
     region: str
@@ -53,6 +59,23 @@ class UpstreamSettings:
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 120.0
     max_connections: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request is signed for: a service (its signing name), the caller's region and account."""
+
+    service: str = _S3
+    region: str = "us-east-1"
+    account_id: str = ""
+
+
+class NoAnswer(OutboundError):
+    """No answer came. ``may_have_acted``: the request may have been read, so that it may have had its effect."""
+
+    def __init__(self, code: str, message: str, *, may_have_acted: bool) -> None:
+        super().__init__(code, message)
+        self.may_have_acted = may_have_acted
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,7 @@ class Payload:
 
 
 NOTHING = Payload(b"", 0)
+_TO_S3 = Target()
 
 
 class UpstreamAnswer:
@@ -117,27 +141,34 @@ class UpstreamAnswer:
 
 
 class Upstream:
-    """One S3 server. ``endpoint`` may change while we run: a restarted server can come back on another port."""
+    """One server. ``endpoint`` may change while we run: a restarted server can come back on another port."""
 
     def __init__(self, settings: UpstreamSettings, clock: Clock) -> None:
         self.endpoint = settings.endpoint
         self._settings = settings
         self._clock = clock
-        self._keys = SigningKeys(capacity=16)
+        self._keys = SigningKeys(capacity=512)
         self._session: aiohttp.ClientSession | None = None
 
     async def send(
-        self, method: str, path: str, query: str = "", headers: Mapping[str, str] | None = None, body: Payload = NOTHING
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: Payload = NOTHING,
+        *,
+        target: Target = _TO_S3,
     ) -> UpstreamAnswer:
         """Send one request, signed anew; returns when the answer's head is here.
 
         ``path`` and ``query`` are raw; ``headers`` are the caller's, from which what is not the upstream's business is
-        taken out. Raises OutboundError (ServiceUnavailable) where no answer came.
+        taken out. Raises NoAnswer where no answer came, and other OutboundErrors for what cannot be sent.
         """
-        path = canonical_path(path)
+        path = canonical_path(path) if target.service == _S3 else path
         query = forwarded_query(query)
         url = URL(self.endpoint.rstrip("/") + path + (f"?{query}" if query else ""), encoded=True)
-        signed = self._signed(method, path, query, forwarded_headers(headers or {}), body)
+        signed = self._signed(method, path, query, forwarded_headers(headers or {}), body, target)
         data = body.pieces if body.size_bytes or method in ("PUT", "POST") else None
         try:
             return UpstreamAnswer(await self._once(method, url, signed, data))
@@ -163,21 +194,26 @@ class Upstream:
             method, url, headers=sent, data=data, allow_redirects=False, skip_auto_headers=_NO_AUTOMATIC_HEADERS
         )
 
-    def _signed(self, method: str, path: str, query: str, headers: dict[str, str], body: Payload) -> dict[str, str]:
+    def _signed(
+        self, method: str, path: str, query: str, headers: dict[str, str], body: Payload, target: Target
+    ) -> dict[str, str]:
         settings = self._settings
         signed_at = self._clock.now()
-        scope = Scope(f"{signed_at:%Y%m%d}", settings.region, _SERVICE)
+        scope = Scope(f"{signed_at:%Y%m%d}", settings.region or target.region, target.service)
+        access_key_id, secret = settings.access_key_id, settings.secret_access_key
+        if not access_key_id:
+            access_key_id, secret = target.account_id, _ACCOUNTS_SECRET
         headers["host"] = urlsplit(self.endpoint).netloc
         if body.size_bytes or method in ("PUT", "POST"):
             headers["content-length"] = str(body.size_bytes)
-        key = self._keys.get(settings.access_key_id, settings.secret_access_key, scope)
+        key = self._keys.get(access_key_id, secret, scope)
         return headers | sign(
             method,
             path,
             query,
             headers,
             key=key,
-            access_key_id=settings.access_key_id,
+            access_key_id=access_key_id,
             scope=scope,
             signed_at=signed_at,
             payload_hash=body.form,
@@ -230,6 +266,7 @@ def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _NO_AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -249,6 +286,7 @@ def _quoted(text: str) -> str:
     return quote(text, safe="-_.~", errors="replace")
 
 
-def _unreachable(error: BaseException) -> OutboundError:
+def _unreachable(error: BaseException) -> NoAnswer:
     kind = "RequestTimeout" if isinstance(error, TimeoutError | asyncio.TimeoutError) else "ServiceUnavailable"
-    return OutboundError(kind, f"the S3 server behind us did not answer: {type(error).__name__}")
+    text = f"the server behind us did not answer: {type(error).__name__}"
+    return NoAnswer(kind, text, may_have_acted=not isinstance(error, _NEVER_CONNECTED))

@@ -1,0 +1,86 @@
+"""What settings must fulfil that their types do not say: ranges, choices, and what goes together. Pure."""
+
+from collections import Counter
+from urllib.parse import urlsplit
+
+from opentrail.config.settings import Settings, UpstreamSettings
+from opentrail.gateway.client_address import networks
+
+ACCOUNT_CREDENTIALS = "account"
+"""The value of ``credentials`` that stands for the caller's account id instead of a file."""
+
+
+def contradictions(settings: Settings) -> list[str]:
+    """Every rule that the settings break, a sentence each."""
+    gateway, delivery = settings.gateway, settings.delivery
+    rules = [
+        (0 <= gateway.port <= 65535, "gateway.port must be between 0 and 65535"),
+        (delivery.interval_s >= 1, "delivery.interval_s must be at least 1"),
+        (1024 <= delivery.max_bytes <= 52_428_800, "delivery.max_bytes must be between 1024 and 52428800"),
+        (settings.trails.bucket_policy in {"check", "trust"}, "trails.bucket_policy must be `check` or `trust`"),
+        (
+            bool(gateway.tls_certificate) == bool(gateway.tls_key),
+            "gateway.tls_certificate and gateway.tls_key go together",
+        ),
+        (_are_networks(gateway.trusted_proxies), "gateway.trusted_proxies must be addresses and CIDR blocks"),
+        (
+            all("=" in entry for entry in settings.sts.oidc_jwks.split(",") if entry.strip()),
+            "sts.oidc_jwks must be ISSUER=FILE or ISSUER=URL, separated by commas",
+        ),
+        (settings.sts.key_rotation_s >= 60, "sts.key_rotation_s must be at least 60"),
+        (settings.opsworks.health_interval_s > 0, "opsworks.health_interval_s must be above 0"),
+        (settings.journal.segment_bytes >= 1 << 20, "journal.segment_bytes must be at least 1048576"),
+        (settings.local.ministack in {"auto", "on", "off"}, "local.ministack must be `auto`, `on` or `off`"),
+        (
+            settings.log.level in {"debug", "info", "warning", "error"},
+            "log.level must be debug, info, warning or error",
+        ),
+        (settings.log.format in {"text", "json"}, "log.format must be `text` or `json`"),
+    ]
+    found = [sentence for holds, sentence in rules if not holds]
+    for name, upstream in settings.upstreams.items():
+        found += [f"upstream.{name}.{sentence}" for holds, sentence in _upstream_rules(upstream) if not holds]
+    claims = Counter(service for upstream in settings.upstreams.values() for service in set(upstream.services))
+    found += [f"{_quoted(service)} is claimed by {times} upstreams" for service, times in claims.items() if times > 1]
+    return found
+
+
+def _upstream_rules(upstream: UpstreamSettings) -> list[tuple[bool, str]]:
+    is_s3 = "s3" in upstream.services
+    needs_file = is_s3 and upstream.credentials == ACCOUNT_CREDENTIALS
+    return [
+        (all(_is_url(url) for url in (upstream.endpoint, *upstream.aliases)), "endpoint and aliases must be URLs"),
+        (bool(upstream.credentials), "endpoint and credentials go together"),
+        (not needs_file, "credentials must name a file: buckets belong to one account of the S3 server"),
+        (upstream.owner == "" or _is_account(upstream.owner), "owner must be an account id of 12 digits"),
+        (upstream.owner == "" or is_s3, "owner is for the upstream that serves `s3`"),
+        (upstream.undecodable in {"refuse", "forward"}, "undecodable must be `refuse` or `forward`"),
+        (upstream.connect_timeout_s > 0 and upstream.read_timeout_s > 0, "timeouts must be above 0"),
+        (upstream.max_connections > 0, "max_connections must be above 0"),
+    ]
+
+
+def _is_url(text: str) -> bool:
+    """Whether a text is an origin that can be called: no path, so that callers' paths go on as they came."""
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018 - raises ValueError for a port that is none
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.hostname) and url.path in {"", "/"} and not url.query
+
+
+def _is_account(text: str) -> bool:
+    return len(text) == 12 and text.isascii() and text.isdecimal()
+
+
+def _are_networks(text: str) -> bool:
+    try:
+        networks(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _quoted(service: str) -> str:
+    return "every other service" if service == "*" else f"service `{service}`"

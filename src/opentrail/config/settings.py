@@ -1,0 +1,153 @@
+"""Settings as values: every name, type, default and meaning stands in this file.
+
+``docs/configuration.md`` is checked against these classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+DEFAULT_PORT = 4566
+UPSTREAM_SECTION = "upstream"
+"""The first word of the sections that somebody names: ``[upstream.NAME]``."""
+
+
+def _setting(default: Any, sentence: str) -> Any:
+    return field(default=default, metadata={"sentence": sentence})
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """``[gateway]``"""
+
+    host: str = _setting("127.0.0.1", "Address to listen on.")
+    port: int = _setting(DEFAULT_PORT, "Port to listen on; 0 takes a free one.")
+    tls: bool = _setting(False, "Serve HTTPS instead of HTTP.")
+    tls_certificate: str = _setting("", "Certificate chain (PEM); empty: one from our own authority in HOME/tls.")
+    tls_key: str = _setting("", "Private key of that certificate (PEM, unencrypted).")
+    hosts: str = _setting("", "Further host names of the endpoint, separated by commas (for virtual-host style S3).")
+    trusted_proxies: str = _setting(
+        "", "Addresses and CIDR blocks, separated by commas, whose X-Forwarded-For is believed."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """``[delivery]``"""
+
+    interval_s: float = _setting(60.0, "Seconds after which collected records go into a log file; at least 1.")
+    max_bytes: int = _setting(52_428_800, "Bytes of records, before compression, that fill a log file.")
+
+
+@dataclass(frozen=True, slots=True)
+class TrailsSettings:
+    """``[trails]``"""
+
+    bucket_policy: str = _setting(
+        "check", "`check`: the bucket's policy must let CloudTrail write; `trust`: not in own buckets."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """``[upstream.NAME]``: a server that speaks AWS and is called for our callers."""
+
+    endpoint: str = _setting("", "URL of the server.")
+    services: tuple[str, ...] = _setting(
+        (), "Services it is called for (`sqs`, `dynamodb`; `*`: all others); empty: the one called NAME, or all others."
+    )
+    region: str = _setting("", "Region that calls are signed for; empty: the caller's (S3: us-east-1).")
+    credentials: str = _setting(
+        "", "Shared credentials file (AWS format) for it; `account`: the caller's account id, as emulators expect it."
+    )
+    profile: str = _setting("default", "Profile in that file.")
+    owner: str = _setting("", "S3: account that owns buckets which exist there but were not made through us.")
+    intents: bool = _setting(
+        True, "Make the intent of a change durable before it is sent on; false risks lost evidence."
+    )
+    undecodable: str = _setting("refuse", "Requests that no model describes: `refuse` them, or `forward` them.")
+    aliases: tuple[str, ...] = _setting((), "Further URLs it calls itself by, which become ours in its answers.")
+    connect_timeout_s: float = _setting(3.0, "Seconds to wait for a connection.")
+    read_timeout_s: float = _setting(120.0, "Seconds to wait for the next bytes of an answer.")
+    max_connections: int = _setting(256, "Connections at a time.")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """``[local]``"""
+
+    ministack: str = _setting(
+        "auto", "Embedded emulator for services that nothing else serves: `auto` (where installed), `on` or `off`."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StsSettings:
+    """``[sts]``"""
+
+    oidc_jwks: str = _setting(
+        "", "Where issuers' keys are, as `ISSUER=FILE` or `ISSUER=URL`, separated by commas; others are asked."
+    )
+    saml_recipients: str = _setting("", "Further audiences of SAML assertions that mean us, separated by commas.")
+    key_rotation_s: float = _setting(86_400.0, "Seconds for which one key seals session tokens; at least 60.")
+
+
+@dataclass(frozen=True, slots=True)
+class OpsworksSettings:
+    """``[opsworks]``"""
+
+    health_interval_s: float = _setting(15.0, "Seconds between two health checks of a Chef server.")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """``[journal]``"""
+
+    segment_bytes: int = _setting(67_108_864, "Size of one journal segment; they are made ahead and recycled.")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """``[log]``"""
+
+    level: str = _setting("info", "`debug`, `info`, `warning` or `error`.")
+    format: str = _setting("text", "`text` for people, `json` for programs.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration."""
+
+    gateway: GatewaySettings = GatewaySettings()
+    delivery: DeliverySettings = DeliverySettings()
+    trails: TrailsSettings = TrailsSettings()
+    local: LocalSettings = LocalSettings()
+    sts: StsSettings = StsSettings()
+    opsworks: OpsworksSettings = OpsworksSettings()
+    journal: JournalSettings = JournalSettings()
+    log: LogSettings = LogSettings()
+    upstreams: Mapping[str, UpstreamSettings] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def upstream_s3(self) -> UpstreamSettings:
+        """The S3 server behind us; without an endpoint it is the embedded one."""
+        named = (upstream for upstream in self.upstreams.values() if "s3" in upstream.services)
+        return next(named, UpstreamSettings())
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "gateway": GatewaySettings,
+    "delivery": DeliverySettings,
+    "trails": TrailsSettings,
+    "local": LocalSettings,
+    "sts": StsSettings,
+    "opsworks": OpsworksSettings,
+    "journal": JournalSettings,
+    "log": LogSettings,
+}
+
+
+def names_of(section: type[Any]) -> list[tuple[str, Any, str]]:
+    """The settings of one section: name, default, sentence."""
+    return [(item.name, item.default, item.metadata["sentence"]) for item in fields(section)]
