@@ -40,6 +40,10 @@ class JournalError(OpenTrailError):
     """The journal cannot take a record; nothing may be acknowledged until the operator has acted."""
 
 
+class NoRoomError(JournalError):
+    """There is no room for these records at present; nothing was written, and fewer bytes may still fit."""
+
+
 class IntegrityError(OpenTrailError):
     """Evidence is damaged, missing or contradicts itself."""
 

@@ -9,7 +9,7 @@ from opentrail.clock import SystemEntropy
 from opentrail.identity.principal import PrincipalType
 from opentrail.identity.store import Identities
 from opentrail.state.database import Database, metadata
-from opentrail.state.home import Home, format_of
+from opentrail.state.home import FORMAT_VERSION, Home, format_of
 from opentrail.state.migrations import prepare
 from opentrail.state.private_files import write_private
 from opentrail.state.sealing import Seal
@@ -67,7 +67,7 @@ def _opened(home: Home) -> Identities:
 def test_keys_stand_for_the_same_callers(home: Home) -> None:
     """Secrets, unique ids, ARNs and session names are those of before."""
     identities = _opened(home)
-    assert format_of(home) == 2
+    assert format_of(home) == FORMAT_VERSION
     found = {key: identities.credential(key) for key, *_ in _KEYS}
     for key, credential in found.items():
         assert credential is not None

@@ -31,7 +31,7 @@ from opentrail.identity.principal import Principal
 from opentrail.identity.sealing_keys import SealingKeys
 from opentrail.identity.session_tokens import SessionTokens
 from opentrail.identity.store import Identities, KeyOwner
-from opentrail.journal import Doors, Journal, JournalOptions, outbox
+from opentrail.journal import Doors, Journal, JournalOptions, intents, outbox
 from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
 from opentrail.services.opentrail import MODEL_PATH
 from opentrail.services.opentrail.service import OpenTrailService
@@ -116,6 +116,11 @@ class Core:
         if replayed:
             log.warning(
                 "%d records were committed with their changes but not in the journal yet; they are now", replayed
+            )
+        unknown = intents.recover(self.database, self.journal)
+        if unknown:
+            log.warning(
+                "%d calls were forwarded when the last process ended; their outcome is recorded as unknown", unknown
             )
         self._report_recovery()
 

@@ -17,7 +17,7 @@ from opentrail.delivery.lane import Lane, LaneLag
 from opentrail.delivery.plans import Plans
 from opentrail.delivery.window import Windows, opened_s
 from opentrail.errors import IntegrityError, JournalError, OutboundError
-from opentrail.journal import Frame, Journal, cursors, outbox
+from opentrail.journal import Frame, Journal, cursors, intents, outbox
 from opentrail.state.database import Database
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketDirectory
@@ -282,7 +282,9 @@ class Courier:
         self._settled_s = self._clock.monotonic()
         idle = [lane for lane in self._lanes.values() if lane.is_idle and not lane.is_busy]
         moved = {lane.trail_id: max(lane.seen, self._scanned) for lane in idle}
+        concluded = self._journal.concluded_through
         with self._database.unit() as unit:
+            cursors.put(unit, intents.CURSOR, concluded)
             self._drain.sweep(unit)  # or the last state change would hold the pruning back until the next one
             cursors.put(unit, SCAN_CURSOR, self._scanned)
             for trail_id, position in moved.items():

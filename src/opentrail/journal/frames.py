@@ -4,8 +4,9 @@ A frame is ``marker, crc32, length, batch start, sequence, event id, time, flags
 little-endian. The marker and the checksum's seed come from the segment's random salt: a frame left over from an
 earlier life of a recycled file, or forged inside a payload, does not validate. ``batch start`` is the offset at which
 the write that carried the frame began: it tells a torn write (everything after the bad frame belongs to the same
-write) from damage (something was written after the bad frame, so the bad frame had been whole). Pure: bytes in,
-values out.
+write) from damage (something was written after the bad frame, so the bad frame had been whole). A frame flagged as
+an *intent* holds the record of a call that is about to be forwarded, in case its outcome never becomes known. Pure:
+bytes in, values out.
 """
 
 import struct
@@ -20,6 +21,7 @@ _REST = struct.Struct("<IIQ16sqBxH")
 _HEAD = struct.Struct("<IIIIQ16sqBxH")
 _CLAIM = struct.Struct("<III")
 _CONTINUES = 1
+_INTENT = 2
 _CACHE_ENTRIES = 1024
 _EVENT_ID_CHARACTERS = 36
 _ADDRESS_LIMIT_BYTES = 0xFFFF
@@ -41,8 +43,18 @@ class Draft:
     payload: bytes
 
 
+class Intended(NamedTuple):
+    """What an intent's record will have once it is one: its routes, and whether its call's group goes on after it."""
+
+    routes: tuple[str, ...]
+    continues: bool
+
+
 class Frame(NamedTuple):
-    """A record as read back: a draft with its sequence number."""
+    """A record as read back: a draft with its sequence number.
+
+    An intent (``intended`` is set) is no record yet: it has no routes, so that whoever reads by routes passes over it.
+    """
 
     sequence: int
     event_id: str
@@ -50,6 +62,12 @@ class Frame(NamedTuple):
     partition: str
     routes: tuple[str, ...]
     payload: bytes
+    intended: Intended | None = None
+
+    @property
+    def is_intent(self) -> bool:
+        """Whether this is the intent of a call, not a record."""
+        return self.intended is not None
 
 
 class Prepared(NamedTuple):
@@ -60,6 +78,7 @@ class Prepared(NamedTuple):
     address: bytes
     payload: bytes
     frame_bytes: int
+    intent_flag: int = 0
 
 
 class Placed(NamedTuple):
@@ -109,7 +128,7 @@ class Addresses:
         return known
 
 
-def prepare(draft: Draft, addresses: Addresses) -> Prepared:
+def prepare(draft: Draft, addresses: Addresses, *, is_intent: bool = False) -> Prepared:
     """Check a draft and bring it into the form for the disk; raises ValueError that says what is wrong with it."""
     try:
         event_key = bytes.fromhex(draft.event_id.replace("-", ""))
@@ -120,7 +139,8 @@ def prepare(draft: Draft, addresses: Addresses) -> Prepared:
     if not -_TIME_LIMIT_S < draft.time_s < _TIME_LIMIT_S:
         raise ValueError(f"not a time in seconds: {draft.time_s}")
     address, payload = addresses.encode(draft.partition, draft.routes), draft.payload
-    return Prepared(event_key, draft.time_s, address, payload, FRAME_HEAD_BYTES + len(address) + len(payload))
+    frame_bytes = FRAME_HEAD_BYTES + len(address) + len(payload)
+    return Prepared(event_key, draft.time_s, address, payload, frame_bytes, _INTENT if is_intent else 0)
 
 
 class FrameCodec:
@@ -138,8 +158,8 @@ class FrameCodec:
         """Append the frames of a group, in order, to the pieces of a batch."""
         sequence = first_sequence
         last = len(group) - 1
-        for position, (event_key, time_s, address, payload, length) in enumerate(group):
-            flags = _CONTINUES if position < last else 0
+        for position, (event_key, time_s, address, payload, length, intent_flag) in enumerate(group):
+            flags = intent_flag | _CONTINUES if position < last else intent_flag
             head = _REST.pack(length, batch_start, sequence, event_key, time_s, flags, len(address)) + address
             crc = crc32(payload, crc32(head, self._seed))
             parts.append(_MARK.pack(self._marker_number, crc) + head)
@@ -179,7 +199,7 @@ class FrameCodec:
         """The frame that begins at an offset, if it is valid, and where it ends."""
         if offset + FRAME_HEAD_BYTES > len(content):
             return None
-        marker, crc, length, _, sequence, event_key, time_s, _, address_length = _HEAD.unpack_from(content, offset)
+        marker, crc, length, _, sequence, event_key, time_s, flags, address_length = _HEAD.unpack_from(content, offset)
         end = offset + length
         if marker != self._marker_number or length < FRAME_HEAD_BYTES or end > len(content):
             return None
@@ -190,14 +210,17 @@ class FrameCodec:
         partition, routes = addresses.decode(checked[_REST.size : body])
         text = event_key.hex()
         event_id = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-        return Frame(sequence, event_id, time_s, partition, routes, checked[body:]), end
+        intended = None
+        if flags & _INTENT:
+            intended, routes = Intended(routes, bool(flags & _CONTINUES)), ()
+        return Frame(sequence, event_id, time_s, partition, routes, checked[body:], intended), end
 
     def restore(self, content: bytes, placed: Placed) -> Prepared:
         """The frame at a known place in the form for the disk, to be written again elsewhere."""
-        _, _, _, _, _, event_key, time_s, _, address_length = _HEAD.unpack_from(content, placed.offset)
+        _, _, _, _, _, event_key, time_s, flags, address_length = _HEAD.unpack_from(content, placed.offset)
         body = placed.offset + FRAME_HEAD_BYTES + address_length
         address, payload = content[placed.offset + FRAME_HEAD_BYTES : body], content[body : placed.end]
-        return Prepared(event_key, time_s, address, payload, placed.end - placed.offset)
+        return Prepared(event_key, time_s, address, payload, placed.end - placed.offset, flags & _INTENT)
 
     def find(self, content: bytes, start: int) -> Placed | None:
         """The first valid frame at or after an offset, wherever it begins."""
@@ -231,7 +254,7 @@ def unpack_group(packed: bytes) -> list[Draft]:
         if found is None:
             raise ValueError(f"not a group of records: no valid frame at byte {offset}")
         frame, offset = found
-        drafts.append(Draft(*frame[1:]))
+        drafts.append(Draft(frame.event_id, frame.time_s, frame.partition, frame.routes, frame.payload))
     return drafts
 
 

@@ -13,16 +13,19 @@ from dataclasses import dataclass
 
 from opentrail.errors import JournalError
 from opentrail.journal.frames import Prepared
+from opentrail.journal.reservations import Promise
 
 
 @dataclass(slots=True)
 class Entry:
-    """A group of frames on its way to the disk, and who waits for it."""
+    """A group of frames on its way to the disk, who waits for it, and what it means to the reservations, if it is an
+    intent or an outcome."""
 
     group: list[Prepared]
     size_bytes: int
     future: "Future[int] | asyncio.Future[int]"
     loop: asyncio.AbstractEventLoop | None = None
+    promise: Promise | None = None
     last_sequence: int = 0
     settled: bool = False
 
@@ -46,11 +49,14 @@ class Intake:
         return self._queued_bytes
 
     def put(self, entry: Entry) -> None:
-        """Queue a group. Raises JournalError if the queue is full or closed; nothing was queued then."""
+        """Queue a group. Raises JournalError if the queue is full or closed; nothing was queued then.
+
+        Outcomes are taken into a full queue, too: they are bounded by the open intents.
+        """
         with self._lock:
             if self._refusal is not None:
                 raise JournalError(self._refusal)
-            if self._queued_bytes + entry.size_bytes > self._limit_bytes:
+            if self._queued_bytes + entry.size_bytes > self._limit_bytes and not _is_outcome(entry):
                 raise JournalError("too many records are waiting for the disk")
             self._entries.append(entry)
             self._queued_bytes += entry.size_bytes
@@ -90,7 +96,11 @@ class Intake:
             return left
 
 
-def settle(entries: Iterable[Entry], refusal: str | None = None) -> None:
+def _is_outcome(entry: Entry) -> bool:
+    return entry.promise is not None and entry.promise.concludes
+
+
+def settle(entries: Iterable[Entry], refusal: str | None = None, family: type[JournalError] = JournalError) -> None:
     """Tell everybody who waits: their last sequence, or that the record could not be written."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Entry]] = {}
     for entry in entries:
@@ -100,15 +110,15 @@ def settle(entries: Iterable[Entry], refusal: str | None = None) -> None:
         elif refusal is None:
             entry.future.set_result(entry.last_sequence)
         else:
-            entry.future.set_exception(JournalError(refusal))
+            entry.future.set_exception(family(refusal))
     for loop, waiting in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_settle_all, waiting, refusal)
+            loop.call_soon_threadsafe(_settle_all, waiting, refusal, family)
         except RuntimeError:  # the loop is closed: nobody waits there any more
             continue
 
 
-def _settle_all(entries: list[Entry], refusal: str | None) -> None:
+def _settle_all(entries: list[Entry], refusal: str | None, family: type[JournalError]) -> None:
     for entry in entries:
         future = entry.future
         if future.done():  # its coroutine was cancelled
@@ -116,4 +126,4 @@ def _settle_all(entries: list[Entry], refusal: str | None) -> None:
         if refusal is None:
             future.set_result(entry.last_sequence)
         else:
-            future.set_exception(JournalError(refusal))
+            future.set_exception(family(refusal))

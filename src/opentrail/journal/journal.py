@@ -4,6 +4,8 @@
 flush. Readers see durable frames only, in the order of their sequence numbers, beside the writing. Sequences are
 contiguous except across damage that the operator accepted. What cannot be written is refused with JournalError, and
 nothing that was acknowledged is ever lost or reordered. One process at a time has a journal open.
+
+``intend`` announces a call that may have an effect elsewhere, and keeps room for its outcome; ``conclude`` takes it.
 """
 
 import asyncio
@@ -13,12 +15,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from opentrail.errors import JournalError
+from opentrail.errors import JournalError, NoRoomError
 from opentrail.journal.frames import Addresses, Draft, Frame, prepare
 from opentrail.journal.intake import Entry
 from opentrail.journal.opening import Doors, Parts, open_parts
 from opentrail.journal.options import JournalOptions
 from opentrail.journal.recovery import Recovery
+from opentrail.journal.reservations import Intent
 
 __all__ = ["Doors", "Draft", "Frame", "Journal", "JournalOptions", "JournalStats", "Recovery"]
 
@@ -28,7 +31,8 @@ class JournalStats:
     """Figures for metrics and readiness.
 
     ``disk_bytes`` covers segments in use and spares; ``oldest_undelivered`` is the oldest sequence that some reader
-    still needs (None: all is delivered); ``failure`` and ``problem`` are as on the journal.
+    still needs (None: all is delivered); ``failure`` and ``problem`` are as on the journal; ``reserved_bytes`` is kept
+    free for the outcomes of ``open_intents``.
     """
 
     disk_bytes: int
@@ -39,6 +43,8 @@ class JournalStats:
     oldest_undelivered: int | None
     failure: str | None
     problem: str | None
+    open_intents: int
+    reserved_bytes: int
 
 
 class Journal:
@@ -53,6 +59,7 @@ class Journal:
         self._lock = parts.lock
         self._addresses = Addresses()
         self._max_group_bytes = options.max_group_bytes
+        self._segment_bytes = options.segment_bytes
         self._closed = False
 
     @classmethod
@@ -82,6 +89,16 @@ class Journal:
     def durable_sequence(self) -> int:
         """The last durable sequence number; 0 if there is none."""
         return self._chain.durable_sequence
+
+    @property
+    def concluded_through(self) -> int:
+        """The sequence up to which no intent of this process waits for its outcome, and which may be pruned.
+
+        What an earlier process left open is for ``intents.recover``, before anybody prunes.
+        """
+        durable = self.durable_sequence  # read first: an intent that is durable by then is known to be open
+        oldest = self._writer.reservations.figures().oldest_sequence
+        return durable if oldest is None else min(durable, oldest - 1)
 
     @property
     def failure(self) -> str | None:
@@ -120,18 +137,100 @@ class Journal:
         group: Sequence[Draft],
         future: "Future[int] | asyncio.Future[int]",
         loop: asyncio.AbstractEventLoop | None,
+        *,
+        is_intent: bool = False,
     ) -> Entry:
         if not group:
             raise ValueError("a group holds at least one record")
         addresses = self._addresses
         prepared, size_bytes = [], 0
         for draft in group:
-            one = prepare(draft, addresses)
+            one = prepare(draft, addresses, is_intent=is_intent)
             size_bytes += one.frame_bytes
             prepared.append(one)
         if size_bytes > self._max_group_bytes:
-            raise JournalError(f"{size_bytes} bytes for one call; {self._max_group_bytes} is the limit")
+            raise NoRoomError(f"{size_bytes} bytes for one call; {self._max_group_bytes} is the limit")
         return Entry(prepared, size_bytes, future, loop)
+
+    async def intend(self, group: Sequence[Draft]) -> Intent:
+        """Make the intent of a call durable, and keep room for its outcome; only then may the call be forwarded.
+
+        ``group`` holds the records that stand for the call should its outcome never become known: they have the event
+        ids, partitions and routes that its records will have. Raises JournalError where it could not be written, or
+        where too much is promised already; nothing is open then. A cancelled caller's intent is concluded as unknown.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
+        intent = self._propose(group, future, loop)
+        await self._even_if_cancelled(intent, future)
+        return intent
+
+    def intend_blocking(self, group: Sequence[Draft]) -> Intent:
+        """``intend`` for threads."""
+        future: Future[int] = Future()
+        intent = self._propose(group, future, None)
+        future.result()
+        return intent
+
+    async def conclude(self, intent: Intent, group: Sequence[Draft]) -> int:
+        """Append the outcome of an intent; answers its last sequence. Nobody waits for the intent any more.
+
+        ``group`` holds a record for each of the intent's event ids, and may hold others. ``intent.group`` is the
+        outcome that says that it is unknown. Raises NoRoomError where the group takes more than was kept for it and
+        there is no other room: the intent stays open, and a group within ``intent.reserved_bytes`` is never refused
+        so. Raises JournalError where the journal failed or is closed (the next start concludes the intent), ValueError
+        where the intent is not open. A cancelled caller's outcome is written all the same, as unknown if need be.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
+        self._take_outcome(intent, self._entry(group, future, loop), group)
+        return await self._even_if_cancelled(intent, future)
+
+    def conclude_blocking(self, intent: Intent, group: Sequence[Draft]) -> int:
+        """``conclude`` for threads."""
+        future: Future[int] = Future()
+        self._take_outcome(intent, self._entry(group, future, None), group)
+        return future.result()
+
+    def _propose(
+        self,
+        group: Sequence[Draft],
+        future: "Future[int] | asyncio.Future[int]",
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> Intent:
+        entry = self._entry(group, future, loop, is_intent=True)
+        entry.promise = self._writer.reservations.propose(group, entry.size_bytes)
+        self._put(entry)
+        return entry.promise.intent
+
+    def _take_outcome(self, intent: Intent, entry: Entry, group: Sequence[Draft]) -> None:
+        entry.promise = self._writer.reservations.conclude(intent, group)
+        self._put(entry)
+
+    def _put(self, entry: Entry) -> None:
+        try:
+            self._writer.intake.put(entry)
+        except JournalError:
+            if entry.promise is not None:
+                self._writer.reservations.refused(entry.promise)
+            raise
+
+    async def _even_if_cancelled(self, intent: Intent, future: "asyncio.Future[int]") -> int:
+        """Wait for an intent's or outcome's group; if nobody waits any more, no intent stays open behind it."""
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(lambda _: self._forsake(intent))
+            raise
+
+    def _forsake(self, intent: Intent) -> None:
+        """Conclude as unknown, unless it is concluded, an intent whose caller is gone."""
+        if not self._writer.reservations.is_open(intent):
+            return
+        try:
+            self._take_outcome(intent, self._entry(intent.group, Future(), None), intent.group)
+        except JournalError:  # failed or closed: the next start concludes it
+            return
 
     def read(self, after: int, *, max_bytes: int) -> list[Frame]:
         """Durable frames behind a sequence, in order: at least one if there is one, and about ``max_bytes`` at most.
@@ -148,22 +247,25 @@ class Journal:
     def prune(self, through: int) -> None:
         """Say that frames up to a sequence are needed no longer; whole segments are then recycled.
 
-        Raises JournalError.
+        Never goes beyond an open intent. Raises JournalError.
         """
-        self._chain.prune(through)
+        self._chain.prune(min(through, self.concluded_through))
 
     def stats(self) -> JournalStats:
         """Figures as they are now."""
-        figures = self._chain.figures()
+        figures, intents = self._chain.figures(), self._writer.reservations.figures()
+        held = self._writer.held_spares
         return JournalStats(
-            disk_bytes=figures.disk_bytes + self._spares.disk_bytes,
+            disk_bytes=figures.disk_bytes + self._spares.disk_bytes + held * self._segment_bytes,
             segments=figures.segments,
-            spare_segments=len(self._spares),
+            spare_segments=len(self._spares) + held,
             queued_bytes=self._writer.intake.queued_bytes,
             durable_sequence=self.durable_sequence,
             oldest_undelivered=figures.oldest_undelivered,
             failure=self.failure,
             problem=self.problem,
+            open_intents=intents.count,
+            reserved_bytes=intents.reserved_bytes,
         )
 
     def close(self) -> None:

@@ -116,7 +116,11 @@ def _sequences_of(journal: Journal, start: int, event_ids: set[str]) -> dict[str
     found: dict[str, int] = {}
     after = start - 1
     while frames := journal.read(after, max_bytes=_REPLAY_READ_BYTES):
-        found.update((frame.event_id, frame.sequence) for frame in frames if frame.event_id in event_ids)
+        found.update(
+            (frame.event_id, frame.sequence)
+            for frame in frames
+            if frame.event_id in event_ids and not frame.is_intent  # an intent is not its record
+        )
         after = frames[-1].sequence
     return found
 

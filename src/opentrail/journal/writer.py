@@ -3,13 +3,14 @@
 A write that fails is final. What reached the disk is then unknown, and a second flush of the same descriptor may
 report success for pages that were dropped, so that the descriptor is never flushed again: everybody waiting, and
 everybody after, is refused, and ``on_failure`` tells the process to stop. No room for a *new* segment is different:
-nothing was written, so that group is refused and the next one is tried again.
+nothing was written, so that group is refused and the next one is tried again; outcomes of intents have their room.
 """
 
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from opentrail.errors import JournalError, NoRoomError
 from opentrail.journal.chain import Chain
 from opentrail.journal.files import DiskFiles
 from opentrail.journal.frames import FrameCodec
@@ -17,6 +18,8 @@ from opentrail.journal.header import HEADER_BYTES, SegmentHeader
 from opentrail.journal.intake import Entry, Intake, settle
 from opentrail.journal.options import JournalOptions
 from opentrail.journal.recovery import write_head
+from opentrail.journal.reservations import Reservations
+from opentrail.journal.room import Room
 from opentrail.journal.segments import Segment, segment_name
 from opentrail.journal.spares import SparePool
 
@@ -48,6 +51,7 @@ class Writer:
     ) -> None:
         """Open the active segment for writing. Raises OSError."""
         self.intake = Intake(options.max_queue_bytes)
+        self.reservations = Reservations(options.segment_bytes - HEADER_BYTES, options.max_group_bytes)
         self.failure: str | None = None
         self._directory = directory
         self._options = options
@@ -58,7 +62,14 @@ class Writer:
         self._on_failure = on_failure
         self.next_sequence = chain.active.last_sequence + 1
         self._use(chain.active)
+        tail_bytes = self._active.header.segment_bytes - self._active.end
+        self._room = Room(tail_bytes, options.segment_bytes - HEADER_BYTES)
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+
+    @property
+    def held_spares(self) -> int:
+        """How many spares are kept for outcomes, out of the pool."""
+        return len(self._room.held)
 
     def start(self) -> None:
         """Begin to write."""
@@ -97,24 +108,16 @@ class Writer:
     def _commit(self, entries: list[Entry]) -> None:
         begin = 0
         while begin < len(entries):
-            end = self._fitting(entries, begin)
+            end = self._room.fitting(entries, begin)
             if end > begin:
                 batch = entries[begin:end]
                 self._flush(batch)
                 settle(batch)
                 begin = end
-            elif not self._roll():
-                settle(entries[begin : begin + 1], self._spares.problem or "no room for another segment")
+            elif not self._make_room(entries[begin]):
+                refusal = self._spares.problem or "no room for another segment"
+                self._refuse(entries[begin : begin + 1], refusal, NoRoomError)
                 begin += 1
-
-    def _fitting(self, entries: list[Entry], begin: int) -> int:
-        """The end of the row of entries that the active segment still has room for."""
-        room_bytes = self._active.header.segment_bytes - self._active.end
-        end = begin
-        while end < len(entries) and entries[end].size_bytes <= room_bytes:
-            room_bytes -= entries[end].size_bytes
-            end += 1
-        return end
 
     def _flush(self, batch: list[Entry]) -> None:
         parts: list[bytes] = []
@@ -127,13 +130,30 @@ class Writer:
         data = b"".join(parts)
         self._files.write(self._descriptor, data, start)
         self.next_sequence = sequence
+        promises = [(entry.promise, entry) for entry in batch if entry.promise is not None]
+        self._room.place(len(data), sum(promise.change_bytes for promise, _ in promises))
+        for promise, entry in promises:
+            if not promise.concludes:
+                self.reservations.opened(promise.intent, entry.last_sequence - len(entry.group) + 1)
         self._chain.grow(first, sequence - 1, start + len(data))
+        for promise, _ in promises:
+            if promise.concludes:
+                self.reservations.concluded(promise.intent)
 
-    def _roll(self) -> bool:
-        """Go on in a new segment; False if there is no room for one at present."""
-        spare = self._spares.take()
-        if spare is None:
-            return False
+    def _make_room(self, entry: Entry) -> bool:
+        """Get what a group needs that does not fit; False if that cannot be had at present."""
+        lack = self._room.lack(entry)
+        while len(self._room.held) < lack.spares:
+            spare = self._spares.take()
+            if spare is None:
+                return False
+            self._room.held.append(spare)
+        if lack.next_segment:
+            self._roll(self._room.go_on())
+        return True
+
+    def _roll(self, spare: Path) -> None:
+        """Go on in a new segment."""
         header = SegmentHeader(
             generation=self._active.header.generation + 1,
             segment_bytes=self._options.segment_bytes,
@@ -144,12 +164,17 @@ class Writer:
         self._chain.extend(segment)
         self._files.close(self._descriptor)
         self._use(segment)
-        return True
+
+    def _refuse(self, entries: list[Entry], refusal: str, family: type[JournalError] = JournalError) -> None:
+        for entry in entries:
+            if entry.promise is not None:
+                self.reservations.refused(entry.promise)
+        settle(entries, refusal, family)
 
     def _fail(self, entries: list[Entry], reason: str) -> None:
         self.failure = reason
         self.intake.close(reason)
         waiting = [entry for entry in entries if not entry.settled] + self.intake.drop_all()
-        settle(waiting, reason)
+        self._refuse(waiting, reason)
         self._chain.wake_all()
         self._on_failure(reason)
