@@ -6,7 +6,7 @@ What stands in: the recorder, which keeps what it was told in a list, and the id
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +20,7 @@ from opentrail.errors import ApiError, JournalError
 from opentrail.events.call import Call, Outcome
 from opentrail.gateway.admit import Admission, Dialect, Refusal
 from opentrail.gateway.asgi import Application, server
-from opentrail.gateway.exchange import Caller, Incoming, Outgoing
+from opentrail.gateway.exchange import Caller, Incoming, Intended, Outgoing
 from opentrail.gateway.s3_door import S3Door
 from opentrail.gateway.upstream import Upstream, UpstreamSettings
 from opentrail.identity.authorization import NO_POLICIES, PolicySet
@@ -101,18 +101,45 @@ class Recorded:
     also_for: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Noted:
+    """An intent."""
+
+    also_for: tuple[str, ...]
+
+
 @dataclass
 class ListingRecorder:
-    """A recorder that remembers; ``failing`` makes it refuse like a journal that cannot be written."""
+    """A recorder that remembers; ``failing`` makes it refuse like a journal that cannot be written, ``losing`` only
+    what concludes an intent.
+    """
 
     records: list[Recorded] = field(default_factory=list)
+    intents: list[str] = field(default_factory=list)
     failing: bool = False
+    losing: bool = False
 
     async def record(self, call: Call, outcome: Outcome, *, also_for: tuple[str, ...] = ()) -> None:
         """Remember a record."""
         if self.failing:
             raise JournalError("the disk is full")
         self.records.append(Recorded(call, outcome, also_for))
+
+    async def intend(
+        self, call: Call, *, resources: tuple[Mapping[str, str], ...] = (), also_for: tuple[str, ...] = ()
+    ) -> Intended:
+        """Remember an intent, which is the recipients that the record will have."""
+        if self.failing:
+            raise JournalError("the disk is full")
+        self.intents.append(call.event_name)
+        return _Noted(also_for)
+
+    async def conclude(self, intended: Intended, call: Call, outcome: Outcome) -> None:
+        """Remember the record of an intended call."""
+        assert isinstance(intended, _Noted)
+        if self.losing:
+            raise JournalError("the disk is gone")
+        await self.record(call, outcome, also_for=intended.also_for)
 
     def names(self) -> list[str]:
         """The event names, in order."""

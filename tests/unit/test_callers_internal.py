@@ -37,7 +37,7 @@ class World:
         buckets = Buckets(self.database)
         with self.database.unit() as unit:
             buckets.create(unit, "owned", ACCOUNT, "eu-west-1", AT)
-        recording = Recording(self.journal, SystemEntropy(), lambda call, recipient: ())
+        recording = Recording(self.journal, SystemClock(), SystemEntropy(), lambda call, outcome, recipient: ())
         self.calls = RecordedInternally(self.journal, recording, SystemClock(), SystemEntropy(), lambda event: ("t-1",))
         self.memory = MemoryObjectStore("owned", "stray")
         self.store = RecordedStore(self.memory, self.calls, buckets, OPSWORKS, probe=probe)
@@ -128,8 +128,8 @@ def test_without_a_journal_nothing_is_changed(world: World) -> None:
         def require(self) -> None:
             raise JournalError("the disk is full")
 
-    world.store._calls = Refusing(world.journal, Recording(world.journal, SystemEntropy(), lambda c, r: ()),
-                                  SystemClock(), SystemEntropy(), lambda event: ())  # fmt: skip
+    recording = Recording(world.journal, SystemClock(), SystemEntropy(), lambda c, o, r: ())
+    world.store._calls = Refusing(world.journal, recording, SystemClock(), SystemEntropy(), lambda event: ())
     with pytest.raises(JournalError):
         world.store.put("owned", "k", b"1", content_type="x")
     assert world.memory.puts == []

@@ -18,7 +18,7 @@ from opentrail.aws.protocols import protocol_of
 from opentrail.clock import Clock, Entropy
 from opentrail.config import Settings
 from opentrail.errors import ApiError, ConfigError
-from opentrail.events.call import Call
+from opentrail.events.call import Call, Outcome
 from opentrail.events.classify import is_read_only
 from opentrail.events.record import ServiceEvent
 from opentrail.gateway.authorise import authorise
@@ -95,7 +95,7 @@ class Core:
         options = JournalOptions(segment_bytes=world.settings.journal.segment_bytes)
         doors = Doors(entropy=world.entropy, on_failure=on_journal_failure)
         self.journal = Journal.open(home.journal, options, accept_damage=accept_damage, doors=doors)
-        self.recording = Recording(self.journal, world.entropy, self._routes)
+        self.recording = Recording(self.journal, world.clock, world.entropy, self._routes)
         self.internal = RecordedInternally(self.journal, self.recording, world.clock, world.entropy, self._event_routes)
         self.drain = outbox.OutboxDrain()
         self.dispatcher = Dispatcher(
@@ -199,7 +199,7 @@ class Core:
             management_event=True,
         )
 
-    def _routes(self, call: Call, recipient: str) -> tuple[str, ...]:
+    def _routes(self, call: Call, _outcome: Outcome, recipient: str) -> tuple[str, ...]:
         return _routes_of(self.trails.snapshot, call, recipient)
 
     def _new_routes(self, unit: Unit, call: Call) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ CLOUDTRAIL = "cloudtrail.amazonaws.com"
 """The service principal that CloudTrail's own calls to S3 are recorded under."""
 
 _STOP_DELIVERY_S = 15.0
+_SETTLE_S = 10.0
 
 
 @dataclass(slots=True)
@@ -225,6 +226,8 @@ class App:
             self._failure = f"the S3 server does not answer: {problem}"
         finally:
             self._world.home.endpoint_file.unlink(missing_ok=True)
+            if not await serving.door.settle(_SETTLE_S):
+                log.warning("some calls are still under way; the next start records that their outcome is unknown")
             await serving.storage.upstream.close()
 
     def _journal_failed(self, reason: str) -> None:

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from opentrail.events.encoding import encode
 
 TEXT_BYTES_MAX = 1024
@@ -50,6 +52,19 @@ def encode_record(event: dict[str, Any], order: tuple[str, ...]) -> bytes:
         _omit_over(TEXT_BYTES_MAX, event, field, notes)
         record = _encode_with_notes(event, notes, order)
     return record
+
+
+def shortened(record: bytes, order: tuple[str, ...]) -> bytes:
+    """A record without all that its call's outcome added, but for the error: at most 4 KB more than its intent was.
+
+    The hash of what was answered stays, as for everything that is omitted.
+    """
+    event = orjson.loads(record)
+    notes = {key: note for key, note in (event.pop(_ADDITIONAL, None) or {}).items() if key.startswith("omitted")}
+    _omit_over(0, event, "responseElements", notes)
+    if len(encode(event.get("resources"))) > TEXT_BYTES_MAX:
+        del event["resources"]
+    return _encode_with_notes(event, notes, order)
 
 
 def _encode_with_notes(event: Mapping[str, Any], notes: Mapping[str, Any], order: tuple[str, ...]) -> bytes:

@@ -28,7 +28,7 @@ from opentrail.events.classify import records_response
 from opentrail.events.delegation import delegation
 from opentrail.events.elements import request_elements, response_elements, secrets_in
 from opentrail.events.encoding import encode
-from opentrail.events.limits import cut, encode_record
+from opentrail.events.limits import cut, encode_record, shortened
 from opentrail.events.redaction import HIDDEN
 from opentrail.events.scrubbing import scrub
 from opentrail.events.timestamps import event_time
@@ -98,6 +98,11 @@ def build(
     if call.tls is not None and call.principal.type is not PrincipalType.AWS_SERVICE:
         event["tlsDetails"] = _tls_details(call.tls, call.host)
     return encode_record(event, KEY_ORDER)
+
+
+def without_response(payload: bytes) -> bytes:
+    """A record that ``build`` made, with what was answered omitted: for a disk that has room for no more."""
+    return shortened(payload, KEY_ORDER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,12 +18,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from opentrail.aws.http import RequestHead, TlsDetails
 from opentrail.clock import Clock, Entropy
 from opentrail.gateway.client_address import Networks, client_address
-from opentrail.gateway.exchange import Incoming, Outgoing
+from opentrail.gateway.exchange import CUT, Incoming, Outgoing
 
 log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
 _TLS_KEY = "opentrail.tls"
+_ABORT_KEY = "opentrail.abort"
 _HEAD_TIMEOUT_S = 30.0
 
 Scope = dict[str, Any]
@@ -62,6 +63,10 @@ class Application:
             outgoing = await self._handler.handle(incoming)
         except ClientGone:
             return
+        if outgoing is CUT:
+            log.warning("cut: the outcome cannot be recorded", extra={"requestID": incoming.request_id})
+            await _cut(scope, receive)
+            return
         level = logging.INFO if outgoing.status >= 400 else logging.DEBUG
         if log.isEnabledFor(level):  # the path alone: a query may hold a signature
             facts = (head.peer, head.method, head.path, outgoing.status)
@@ -95,6 +100,13 @@ async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
             yield message["body"]
         if not message.get("more_body"):
             return
+
+
+async def _cut(scope: Scope, receive: Receive) -> None:
+    """Close the connection without an answer; returns once it is closed, or the server would answer by itself."""
+    scope[_ABORT_KEY]()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _send(outgoing: Outgoing, send: Send) -> None:
@@ -134,7 +146,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_complete = False
         self._await_head()
-        cast("dict[str, Any]", self.scope)[_TLS_KEY] = self._tls
+        scope = cast("dict[str, Any]", self.scope)
+        scope[_TLS_KEY] = self._tls
+        scope[_ABORT_KEY] = self.transport.abort
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))

@@ -33,6 +33,10 @@ class Outgoing:
     body: bytes | AsyncIterator[bytes] = b""
 
 
+CUT = Outgoing(0)
+"""No answer at all: the connection is closed without a status, because the truth cannot be recorded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An authenticated caller: who, and what the signature said. Anonymous callers have neither of the last two."""
@@ -42,6 +46,10 @@ class Caller:
     signing_key: SigningKey | None = None
 
 
+class Intended(Protocol):
+    """A call that may change something at an upstream, and whose intent is on disk; only its recorder looks inside."""
+
+
 class Recorder(Protocol):
     """The way to evidence; returns only when the record is on disk."""
 
@@ -49,4 +57,17 @@ class Recorder(Protocol):
         """Make the event record of a call durable, with copies for further accounts (a resource's owner).
 
         Raises JournalError where it cannot be written: the caller then answers 503 and nothing else.
+        """
+
+    async def intend(
+        self, call: Call, *, resources: tuple[Mapping[str, str], ...] = (), also_for: tuple[str, ...] = ()
+    ) -> Intended:
+        """Make it durable that a call is about to be sent on, with room for its outcome.
+
+        Raises JournalError where that cannot be: then nothing may be sent.
+        """
+
+    async def conclude(self, intended: Intended, call: Call, outcome: Outcome) -> None:
+        """Make the event record of an intended call durable, once. Raises JournalError where it cannot be written: then
+        nothing may be answered, and the record that says so is made at the next start.
         """

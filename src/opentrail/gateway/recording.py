@@ -1,22 +1,43 @@
-"""From a finished call to durable evidence: one draft per recipient, routed, in one atomic group."""
+"""From a finished call to durable evidence: one draft per recipient, routed, in one atomic group.
 
-from collections.abc import Callable, Sequence
+A call that may change something at an upstream leaves its evidence in two steps: the intent before it is sent on, and
+the record with its outcome under the same event ids. Routes and recipients are those of the intent.
+"""
 
-from opentrail.clock import Entropy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from opentrail.clock import Clock, Entropy
+from opentrail.errors import NoRoomError
 from opentrail.events import record
 from opentrail.events.call import Call, Outcome
+from opentrail.events.unknown_outcome import unknown_outcome
+from opentrail.gateway.exchange import Intended
 from opentrail.journal.frames import Draft
 from opentrail.journal.journal import Journal
+from opentrail.journal.reservations import Intent
 
-Router = Callable[[Call, str], tuple[str, ...]]
+Router = Callable[[Call, Outcome, str], tuple[str, ...]]
 """Which trails take a call's record, for one recipient account."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """An intent on disk: the records that stand in it, which those of the outcome replace one by one."""
+
+    intent: Intent
+    drafts: Sequence[Draft]
+    recipients: Sequence[str]
+    shared_event_id: str | None
 
 
 class Recording:
     """Makes event records and puts them into the journal."""
 
-    def __init__(self, journal: Journal, entropy: Entropy, router: Router) -> None:
+    def __init__(self, journal: Journal, clock: Clock, entropy: Entropy, router: Router) -> None:
         self._journal = journal
+        self._clock = clock
         self._entropy = entropy
         self._router = router
 
@@ -29,6 +50,29 @@ class Recording:
         if drafts:
             await self._journal.write(drafts)
 
+    async def intend(
+        self, call: Call, *, resources: tuple[Mapping[str, str], ...] = (), also_for: tuple[str, ...] = ()
+    ) -> Intended:
+        """Make it durable that a call is about to be sent on, with room for its outcome. Raises JournalError."""
+        outcome = unknown_outcome(self._clock.now(), resources=resources)
+        recipients, shared = self._recipients(call, also_for)
+        drafts = self._drafts(call, outcome, recipients, shared)
+        return _Announced(await self._journal.intend(drafts), drafts, recipients, shared)
+
+    async def conclude(self, intended: Intended, call: Call, outcome: Outcome) -> None:
+        """Make the record of an intended call durable. Raises JournalError: the intent then stands for it.
+
+        Where the disk is so full that only the room kept for it is left, what was answered is omitted from the record,
+        and the record says so.
+        """
+        assert isinstance(intended, _Announced)
+        drafts = _concluding(intended, call, outcome)
+        try:
+            await self._journal.conclude(intended.intent, drafts)
+        except NoRoomError:
+            short = [replace(draft, payload=record.without_response(draft.payload)) for draft in drafts]
+            await self._journal.conclude(intended.intent, short)
+
     def drafts(
         self, call: Call, outcome: Outcome, *, also_for: tuple[str, ...] = (), routes: tuple[str, ...] = ()
     ) -> list[Draft]:
@@ -37,24 +81,55 @@ class Recording:
         ``routes`` are trails that take the caller's copy besides those the router names: those that come to log by
         this very call.
         """
-        recipients = dict.fromkeys(account for account in (call.account_id, *also_for) if account)
+        recipients, shared = self._recipients(call, also_for)
+        return self._drafts(call, outcome, recipients, shared, routes)
+
+    def _recipients(self, call: Call, also_for: tuple[str, ...]) -> tuple[list[str], str | None]:
+        """The accounts that get a record, and the id that their copies share where they do."""
+        recipients = list(dict.fromkeys(account for account in (call.account_id, *also_for) if account))
         shared = self._entropy.uuid() if len(recipients) > 1 or call.principal.is_anonymous else None
+        return recipients, shared
+
+    def _drafts(
+        self,
+        call: Call,
+        outcome: Outcome,
+        recipients: Sequence[str],
+        shared: str | None,
+        routes: tuple[str, ...] = (),
+    ) -> list[Draft]:
         drafts = []
+        time_s = _seconds(outcome.completed_at)
         for recipient in recipients:
             event_id = self._entropy.uuid()
             payload = record.build(
                 call, outcome, event_id=event_id, recipient_account_id=recipient, shared_event_id=shared
             )
-            found = self._router(call, recipient)
+            found = self._router(call, outcome, recipient)
             if recipient == call.account_id:
                 found = tuple(dict.fromkeys((*found, *routes)))
-            drafts.append(
-                Draft(
-                    event_id=event_id,
-                    time_s=int(outcome.completed_at.timestamp()),
-                    partition=f"{recipient}/{call.region}",
-                    routes=found,
-                    payload=payload,
-                )
-            )
+            drafts.append(Draft(event_id, time_s, f"{recipient}/{call.region}", found, payload))
         return drafts
+
+
+def _concluding(intended: _Announced, call: Call, outcome: Outcome) -> list[Draft]:
+    """The records of an intended call's outcome, each in the place of the one that the intent held ready."""
+    time_s = _seconds(outcome.completed_at)
+    return [
+        replace(
+            draft,
+            time_s=time_s,
+            payload=record.build(
+                call,
+                outcome,
+                event_id=draft.event_id,
+                recipient_account_id=recipient,
+                shared_event_id=intended.shared_event_id,
+            ),
+        )
+        for draft, recipient in zip(intended.drafts, intended.recipients, strict=True)
+    ]
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())

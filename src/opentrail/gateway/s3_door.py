@@ -26,7 +26,8 @@ from opentrail.clock import Clock, Entropy
 from opentrail.errors import ApiError, JournalError, OutboundError
 from opentrail.events.s3 import copy_source, identify, locate
 from opentrail.events.s3_documents import body_parameters
-from opentrail.gateway.exchange import Caller, Incoming, Outgoing, Recorder
+from opentrail.events.unknown_outcome import OUTCOME_UNKNOWN, UNANSWERED
+from opentrail.gateway.exchange import CUT, Caller, Incoming, Outgoing, Recorder
 from opentrail.gateway.s3_access import needs, refusal, request_context
 from opentrail.gateway.s3_address import check_acl, check_address, check_key
 from opentrail.gateway.s3_bodies import (
@@ -41,7 +42,8 @@ from opentrail.gateway.s3_evidence import Evidence, Exchange
 from opentrail.gateway.s3_forwarded import plain_headers, source_text, without_digests
 from opentrail.gateway.s3_markup import read_deletion
 from opentrail.gateway.s3_own import BucketState, OwnOperations
-from opentrail.gateway.upstream import NOTHING, Payload, Upstream, UpstreamAnswer
+from opentrail.gateway.undisturbed import Undisturbed
+from opentrail.gateway.upstream import NOTHING, NoAnswer, Payload, Upstream, UpstreamAnswer
 from opentrail.identity.authorization import PolicySet
 from opentrail.identity.buckets import Buckets
 from opentrail.identity.context import Tags
@@ -91,9 +93,11 @@ class S3Door:
         default_owner: str | None = None,
         base_hosts: tuple[str, ...] = (),
         not_served: frozenset[str] = frozenset(),
+        intents: bool = True,
     ) -> None:
         """``default_owner`` is the account that buckets belong to which were not created through us; ``base_hosts`` are
-        the host names in front of which virtual-host style addresses put the bucket.
+        the host names in front of which virtual-host style addresses put the bucket; ``intents``: whether changes leave
+        one before they are sent on.
         """
         self._upstream = upstream
         self._directory = directory
@@ -101,7 +105,8 @@ class S3Door:
         self._entropy = entropy
         self._base_hosts = base_hosts
         self._not_served = not_served
-        self._evidence = Evidence(recorder, clock, region)
+        self._evidence = Evidence(recorder, clock, region, intents=intents)
+        self._undisturbed = Undisturbed()
         self._own = OwnOperations(
             BucketState(buckets, database, upstream, clock, region, default_owner), self._evidence
         )
@@ -113,7 +118,13 @@ class S3Door:
     async def handle(self, incoming: Incoming, caller: Caller) -> Outgoing:
         """Carry out one call of an authenticated (or anonymous) caller; answers errors too, and records both."""
         exchange = self._exchange(incoming, caller)
-        return await _settled(exchange, await self._handled(exchange))
+        work = self._handled(exchange)
+        outgoing = await (work if exchange.call.read_only else self._undisturbed.run(work))
+        return await _settled(exchange, outgoing)
+
+    async def settle(self, limit_s: float) -> bool:
+        """Wait until every change that was sent on has its record, at most so long; whether all have."""
+        return await self._undisturbed.settle(limit_s)
 
     async def _handled(self, exchange: Exchange) -> Outgoing:
         request_id = exchange.incoming.request_id
@@ -125,7 +136,7 @@ class S3Door:
             return await self._refused(exchange, s3_error("IncompleteBody"))
         except OutboundError as problem:
             log.warning("the S3 upstream failed: %s", problem, extra={"requestID": request_id})
-            return await self._refused(exchange, s3_error("ServiceUnavailable"))
+            return await self._refused(exchange, s3_error("ServiceUnavailable"), _unknown(exchange, problem))
         except JournalError as problem:
             return self._unrecordable(exchange, problem)
         except asyncio.CancelledError:
@@ -231,6 +242,7 @@ class S3Door:
     async def _forward(self, exchange: Exchange, request: _Request) -> Outgoing:
         head, location = exchange.incoming.head, exchange.location
         path = f"/{location.bucket}/{location.key}" if location.key else f"/{location.bucket}"
+        await self._evidence.intend(exchange)
         try:
             answer = await self._upstream.send(head.method, path, head.query, request.headers, request.body)
         except OutboundError:
@@ -269,15 +281,19 @@ class S3Door:
     def _answer(self, exchange: Exchange, reply: Reply) -> Outgoing:
         return Outgoing(reply.status, {**reply.headers, **_ids(exchange)}, reply.body)
 
-    async def _refused(self, exchange: Exchange, error: ApiError) -> Outgoing:
+    async def _refused(self, exchange: Exchange, error: ApiError, recorded: ErrorText | None = None) -> Outgoing:
+        """Answer an error; ``recorded``: what the record says instead, where the caller cannot be told the whole."""
         if not exchange.recorded:
             try:
-                await self._evidence.write(exchange, error=ErrorText(error.code, error.message))
+                await self._evidence.write(exchange, error=recorded or ErrorText(error.code, error.message))
             except JournalError as problem:
                 return self._unrecordable(exchange, problem)
         return self._error(exchange, error)
 
     def _unrecordable(self, exchange: Exchange, problem: JournalError) -> Outgoing:
+        if exchange.intended is not None:  # it may have had its effect: no status would be true
+            log.error("an S3 call is cut: its outcome cannot be recorded: %s", problem)
+            return CUT
         log.error("an S3 call is refused: it cannot be recorded: %s", problem)
         return self._error(exchange, s3_error("ServiceUnavailable"))
 
@@ -295,10 +311,19 @@ class S3Door:
 
 async def _settled(exchange: Exchange, outgoing: Outgoing) -> Outgoing:
     """The answer, with the connection closed after it where part of the request's body is still to come."""
+    if outgoing is CUT:
+        return outgoing
     headers = exchange.incoming.head.headers
     if await is_connection_fit(headers, exchange.arrival, started=exchange.body is not None):
         return outgoing
     return replace(outgoing, headers={**outgoing.headers, "connection": "close"})
+
+
+def _unknown(exchange: Exchange, problem: OutboundError) -> ErrorText | None:
+    """What the record of a change says that was sent on and not answered."""
+    if exchange.call.read_only or not isinstance(problem, NoAnswer) or not problem.may_have_acted:
+        return None
+    return ErrorText(OUTCOME_UNKNOWN, UNANSWERED)
 
 
 def _ids(exchange: Exchange) -> dict[str, str]:

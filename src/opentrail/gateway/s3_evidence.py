@@ -15,7 +15,7 @@ from opentrail.clock import Clock
 from opentrail.events import s3_elements
 from opentrail.events.call import Call, Outcome
 from opentrail.events.s3 import EVENT_SOURCE, CopySource, Location, S3Call, query_pairs
-from opentrail.gateway.exchange import Caller, Incoming, Recorder
+from opentrail.gateway.exchange import Caller, Incoming, Intended, Recorder
 from opentrail.gateway.s3_bodies import Arrival, CheckedBody
 from opentrail.identity.authorization import NO_POLICIES, PolicySet
 from opentrail.identity.buckets import Bucket
@@ -27,7 +27,8 @@ _NOT_SHOWN = ("x-amz-request-id", "x-amz-id-2", "x-amz-meta-", "x-amz-bucket-reg
 @dataclass(slots=True)
 class Exchange:
     """What is known of one request by now. ``body_parameters`` is what its body adds to requestParameters;
-    ``policies`` are the caller's own, ``tags`` those of his user or role.
+    ``policies`` are the caller's own, ``tags`` those of his user or role; ``intended`` is set once the intent is on
+    disk.
     """
 
     incoming: Incoming
@@ -43,6 +44,7 @@ class Exchange:
     source_bucket: Bucket | None = None
     body: CheckedBody | None = None
     body_parameters: Mapping[str, Any] = field(default_factory=dict)
+    intended: Intended | None = None
     recorded: bool = False
 
     @property
@@ -56,10 +58,20 @@ class Exchange:
 class Evidence:
     """Makes event records of exchanges and hands them to the recorder."""
 
-    def __init__(self, recorder: Recorder, clock: Clock, region: str) -> None:
+    def __init__(self, recorder: Recorder, clock: Clock, region: str, *, intents: bool = True) -> None:
+        """``intents``: whether changes leave an intent before they are sent on."""
         self._recorder = recorder
         self._clock = clock
         self._region = region
+        self._intents = intents
+
+    async def intend(self, exchange: Exchange) -> None:
+        """Make it durable that a change is about to be sent on. Raises JournalError: then it must not be."""
+        if exchange.call.read_only or exchange.intended is not None or not self._intents:
+            return
+        exchange.intended = await self._recorder.intend(
+            self._call(exchange), resources=_resources(exchange, hidden=False), also_for=exchange.owners
+        )
 
     async def write(
         self,
@@ -82,7 +94,10 @@ class Evidence:
         if not exchange.owners and not call.account_id:
             exchange.recorded = True  # nobody is concerned: a stranger asked for what nobody owns
             return
-        await self._recorder.record(call, outcome, also_for=exchange.owners)
+        if exchange.intended is not None:
+            await self._recorder.conclude(exchange.intended, call, outcome)
+        else:
+            await self._recorder.record(call, outcome, also_for=exchange.owners)
         exchange.recorded = True
 
     def _call(self, exchange: Exchange) -> Call:

@@ -143,6 +143,7 @@ class OwnOperations:
         raise s3_error("BucketAlreadyOwnedByYou" if owner == account else "BucketAlreadyExists")
 
     async def _make_upstream(self, exchange: Exchange, name: str) -> None:
+        await self._evidence.intend(exchange)
         answer = await self._state.upstream.send("PUT", f"/{name}", "", exchange.incoming.head.headers, NOTHING)
         body = await answer.read(_ERROR_BYTES)
         if answer.status == 200:
@@ -159,6 +160,7 @@ class OwnOperations:
     async def _delete_bucket(self, exchange: Exchange) -> Reply:
         name = exchange.call.bucket
         async with self._changing:
+            await self._evidence.intend(exchange)
             answer = await self._state.upstream.send("DELETE", f"/{name}")
             body = await answer.read(_ERROR_BYTES)
             error = None if answer.status < 300 else read_error(answer.status, body)
