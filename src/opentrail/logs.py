@@ -37,6 +37,12 @@ def configure_logging(level: str, style: str) -> None:
     handler.setFormatter(_Json() if style == "json" else _Text())
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Send everything of that level and above from now on; libraries that talk much only warnings."""
+    root = logging.getLogger()
     root.setLevel(level.upper())
     for chatty in ("botocore", "boto3", "urllib3", "s3transfer", "aiohttp", "asyncio", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

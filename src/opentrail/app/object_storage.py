@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from opentrail.app.core import World
 from opentrail.app.upstream_credentials import target_settings
+from opentrail.config import UpstreamSettings as UpstreamSection
 from opentrail.gateway.upstream import Upstream, UpstreamSettings
 from opentrail.local.seaweedfs import CHILD_NAME, SeaweedFS
 from opentrail.local.seaweedfs_limits import MISUNDERSTOOD
@@ -26,6 +27,16 @@ class ObjectStorage:
     problem: Callable[[], str | None]
     stop: Callable[[], None]
     not_served: frozenset[str] = frozenset()
+
+    def reconfigure(self, settings: UpstreamSection) -> None:
+        """Call the server of ``[upstream.s3]`` with these settings from now on; the embedded one stays as it is.
+
+        Raises ConfigError where credentials cannot be read, and then nothing has changed.
+        """
+        if settings.endpoint:
+            where = target_settings(settings, region=settings.region or DEFAULT_REGION)
+            self.upstream.reconfigure(where)
+            self.store.reconfigure(where.endpoint, where.region, where.access_key_id, where.secret_access_key)
 
 
 def open_object_storage(world: World, supervisor: Supervisor) -> ObjectStorage:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,23 +23,29 @@ from opentrail.app.core import Core, World
 from opentrail.app.models import install_models
 from opentrail.app.object_storage import ObjectStorage, open_object_storage
 from opentrail.app.recorded_store import RecordedStore
+from opentrail.app.reloading import Reloadable, Reloading
 from opentrail.app.resources import trail_finder
 from opentrail.app.ticks import Ticks
-from opentrail.config import words
+from opentrail.app.upstreams import BehindUs
+from opentrail.config import Settings, words
 from opentrail.delivery.carrier import DeliveryOptions
 from opentrail.delivery.courier import Courier
 from opentrail.errors import ConfigError, OutboundError
 from opentrail.gateway.admit import Admission
 from opentrail.gateway.asgi import Application, Server, server
 from opentrail.gateway.client_address import networks
+from opentrail.gateway.entrance import Entrance
 from opentrail.gateway.own_pages import OwnPages
 from opentrail.gateway.pipeline import Parts, Pipeline
 from opentrail.gateway.s3_door import S3Door
+from opentrail.gateway.service_door import ServiceDoor
+from opentrail.gateway.spool import Spooling
 from opentrail.local.certificates import CertificateFiles, ensure
 from opentrail.processes.supervisor import Supervisor
 from opentrail.services.cloudtrail.refusals import UNSUPPORTED as CLOUDTRAIL_UNSUPPORTED
 from opentrail.services.cloudtrail.service import CloudTrailService
-from opentrail.services.defaults import DEFAULT_REGION
+from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
+from opentrail.services.opentrail.reloading import ConfigurationReload
 from opentrail.services.opsworks_cm import UNSUPPORTED as OPSWORKS_CM_UNSUPPORTED
 from opentrail.state.home import HomeLock, holder_of
 from opentrail.state.private_files import write_private
@@ -54,6 +61,16 @@ _STOP_DELIVERY_S = 15.0
 _SETTLE_S = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """What runs behind the gateway."""
+
+    core: Core
+    storage: ObjectStorage
+    courier: Courier
+    behind: BehindUs
+
+
 @dataclass(slots=True)
 class _Serving:
     """What the event loop works with."""
@@ -62,14 +79,21 @@ class _Serving:
     pipeline: Pipeline
     storage: ObjectStorage
     door: S3Door
+    behind: BehindUs
+    service_door: ServiceDoor
     ticks: Ticks
 
 
 class App:
     """One OpenTrail, from start to stop."""
 
-    def __init__(self, world: World, *, accept_damage: bool = False) -> None:
+    def __init__(
+        self, world: World, *, reread: Callable[[], Settings] | None = None, accept_damage: bool = False
+    ) -> None:
+        """``reread`` reads the settings anew, for a reload; without it they stay as they are."""
         self._world = world
+        self._reread = reread or (lambda: world.settings)
+        self._reloading: Reloading | None = None
         self._accept_damage = accept_damage
         self._serving: _Serving | None = None
         self._stop_asked = False
@@ -80,6 +104,11 @@ class App:
         self._stop_asked = True
         if self._serving is not None:
             self._serving.server.should_exit = True
+
+    def ask_to_reload(self) -> None:
+        """Put changed settings in force soon; safe from a signal handler. Before all runs there is nothing to do."""
+        if self._reloading is not None:
+            threading.Thread(target=self._reloading.reload_quietly, name="reload", daemon=True).start()
 
     def run(self, listen: Callable[[], socket.socket], say_ready: Callable[[str], None]) -> str | None:
         """Serve until asked to stop. ``listen`` takes the port, before anything is started; ``say_ready`` gets the URL.
@@ -112,6 +141,9 @@ class App:
         stack.callback(supervisor.stop_all)
         for orphan in supervisor.reap_orphans():
             log.warning("stopped %s, a child that a killed predecessor had left", orphan)
+        behind = BehindUs(world, core.catalogue, supervisor)
+        behind.start()
+        stack.callback(behind.stop)
         storage = open_object_storage(world, supervisor)
         stack.callback(storage.stop)
         mode = BucketPolicyMode(settings.trails.bucket_policy)
@@ -153,19 +185,13 @@ class App:
         stack.callback(chef.jobs.stop)
         courier.start()
         stack.callback(courier.stop, _STOP_DELIVERY_S)
-        self._serving = self._assemble(core, storage, courier, listener, say_ready)
+        self._serving = self._assemble(_Workers(core, storage, courier, behind), listener, say_ready)
         self._serving.ticks.start()
         stack.callback(self._serving.ticks.stop)
         stack.callback(self._serving.pipeline.close)
 
-    def _assemble(
-        self,
-        core: Core,
-        storage: ObjectStorage,
-        courier: Courier,
-        listener: socket.socket,
-        say_ready: Callable[[str], None],
-    ) -> _Serving:
+    def _assemble(self, workers: _Workers, listener: socket.socket, say_ready: Callable[[str], None]) -> _Serving:
+        core, storage, behind = workers.core, workers.storage, workers.behind
         world, settings = self._world, self._world.settings
         clock, entropy = world.clock, world.entropy
         certificate = self._certificate()
@@ -186,24 +212,36 @@ class App:
             default_owner=settings.upstream_s3.owner or None,
             base_hosts=base_hosts,
             not_served=storage.not_served,
+            intents=settings.upstream_s3.intents,
+        )
+        entrance = Entrance(admission, core.recording, clock, default_region=DEFAULT_REGION)
+        service_door = ServiceDoor(
+            behind.upstreams,
+            entrance,
+            core.recording,
+            clock,
+            spooling=Spooling(world.home.run),
+            directory=core.identities.directory,
         )
 
         def reasons() -> list[str]:
-            return _reasons(core, storage, courier)
+            return _reasons(workers)
 
         pipeline = Pipeline(
             Parts(
                 catalogue=core.catalogue,
                 admission=admission,
+                entrance=entrance,
                 dispatcher=core.dispatcher,
                 recording=core.recording,
                 hosted=core.hosted,
                 s3_door=door,
+                upstreams=behind.upstreams,
+                service_door=service_door,
                 own_pages=OwnPages(__version__, reasons),
                 appended=core.drain.appended,
                 journal_failure=lambda: core.journal.failure,
                 clock=clock,
-                region=DEFAULT_REGION,
             )
         )
         url = self._url(listener)
@@ -214,7 +252,10 @@ class App:
             say_ready(url)
 
         application = Application(pipeline, clock, entropy, trusted_proxies=networks(settings.gateway.trusted_proxies))
-        return _Serving(server(application, tls, listening), pipeline, storage, door, ticks)
+        self._reloading = Reloading(settings, self._reread, Reloadable(behind, storage, door, application))
+        reload = ConfigurationReload(self._reloading.reload, DEFAULT_ACCOUNT_ID)
+        core.hosted["opentrail"] = core.hosted["opentrail"].joined_by(reload)
+        return _Serving(server(application, tls, listening), pipeline, storage, door, behind, service_door, ticks)
 
     async def _serve(self, serving: _Serving, listener: socket.socket) -> None:
         try:
@@ -226,9 +267,11 @@ class App:
             self._failure = f"the S3 server does not answer: {problem}"
         finally:
             self._world.home.endpoint_file.unlink(missing_ok=True)
-            if not await serving.door.settle(_SETTLE_S):
+            settled = [await door.settle(_SETTLE_S) for door in (serving.door, serving.service_door)]
+            if not all(settled):
                 log.warning("some calls are still under way; the next start records that their outcome is unknown")
             await serving.storage.upstream.close()
+            await serving.behind.close()
 
     def _journal_failed(self, reason: str) -> None:
         """The disk refused evidence: stop serving, and say why with the exit code."""
@@ -260,12 +303,13 @@ class App:
         write_private(self._world.home.endpoint_file, orjson.dumps(facts))
 
 
-def _reasons(core: Core, storage: ObjectStorage, courier: Courier) -> list[str]:
+def _reasons(workers: _Workers) -> list[str]:
     """Why calls cannot be served, or evidence cannot move on, at the moment."""
+    journal = workers.core.journal
     found = [
-        ("the journal failed: {}", core.journal.failure),
-        ("the journal cannot grow: {}", core.journal.problem),
-        ("delivery stands still: {}", courier.lag.failure),
-        ("{}", storage.problem()),
+        ("the journal failed: {}", journal.failure),
+        ("the journal cannot grow: {}", journal.problem),
+        ("delivery stands still: {}", workers.courier.lag.failure),
+        ("{}", workers.storage.problem()),
     ]
     return [text.format(reason) for text, reason in found if reason]

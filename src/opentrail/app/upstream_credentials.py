@@ -7,13 +7,15 @@ from opentrail.config import ACCOUNT_CREDENTIALS, UpstreamSettings
 from opentrail.errors import ConfigError
 from opentrail.gateway.upstream import UpstreamSettings as Where
 
+_ACCOUNTS_SECRET = "opentrail"  # noqa: S105 - emulators tell tenants apart by the key id and look at no secret
+
 
 def target_settings(settings: UpstreamSettings, *, region: str) -> Where:
     """Where an upstream is and how to sign for it; ``region`` empty: the caller's.
 
     Raises ConfigError that names the credentials file and never its content.
     """
-    key, secret = "", ""
+    key, secret = "", _ACCOUNTS_SECRET
     if settings.credentials != ACCOUNT_CREDENTIALS:
         key, secret = _shared_credentials(Path(settings.credentials).expanduser(), settings.profile)
     return Where(

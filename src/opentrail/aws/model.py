@@ -189,24 +189,37 @@ class Catalogue:
         """The names of all services, sorted."""
         return tuple(sorted(self._services))
 
+    def is_named(self, name: str) -> bool:
+        """Whether a service is called so: by its model, its signatures or its host names."""
+        return name in self._services or name in self._by_signing_name or name in self._by_endpoint
+
     def find(
         self, *, target: str | None = None, signing_name: str | None = None, host: str | None = None
     ) -> Service | None:
-        """Which service a request is for; None if nothing in the request names one.
+        """Which service a request is for, the likeliest of ``candidates``; None if nothing in the request names one."""
+        return next(iter(self.candidates(target=target, signing_name=signing_name, host=host)), None)
+
+    def candidates(
+        self, *, target: str | None = None, signing_name: str | None = None, host: str | None = None
+    ) -> tuple[Service, ...]:
+        """The services that a request may be for, the likeliest first; empty if nothing in the request names one.
 
         ``target`` is the X-Amz-Target header, ``signing_name`` the service in the credential scope, ``host`` the Host
         header. The target's prefix wins, then the signing name. Services that share one are told apart by the host; if
-        that says nothing, the one whose own name or endpoint prefix it is comes first, then the alphabet decides. The
-        host alone counts only where it is a host name of AWS's.
+        that says nothing, the one whose own name or endpoint prefix it is comes first, then the alphabet decides (and
+        the operation that is asked for, which is not looked at here). The host alone counts only where it is a host
+        name of AWS's.
         """
         prefix, dot, _ = (target or "").rpartition(".")
-        candidates = self._by_target.get(TARGET_ALIASES.get(prefix, prefix), ()) if dot else ()
-        candidates = candidates or self._by_signing_name.get(signing_name or "", ())
+        found = self._by_target.get(TARGET_ALIASES.get(prefix, prefix), ()) if dot else ()
+        found = found or self._by_signing_name.get(signing_name or "", ())
         labels = (host or "")[:_HOST_CHARS_MAX].partition(":")[0].lower()
-        if not candidates:
+        if not found:
             on_aws = _AWS_HOST.fullmatch(labels)
-            candidates = self._by_endpoint.get(on_aws["name"].removesuffix("-fips"), ()) if on_aws else ()
-        return min(candidates, key=lambda service: _rank(service, signing_name, labels), default=None)
+            found = self._by_endpoint.get(on_aws["name"].removesuffix("-fips"), ()) if on_aws else ()
+        if len(found) < 2:
+            return found
+        return tuple(sorted(found, key=lambda service: _rank(service, signing_name, labels)))
 
     def loaded(self, name: str) -> LoadedModel:
         """The model of a service, from memory or from disk. Raises UnknownServiceError."""

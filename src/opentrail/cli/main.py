@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from opentrail.cli import accounts, demo, doctor, env, keys, policy, up
+from opentrail.cli import accounts, demo, doctor, env, keys, policy, reload, up
 from opentrail.errors import ConfigError, OpenTrailError
 from opentrail.version import __version__
 
@@ -22,6 +22,7 @@ application.command("up")(up.up)
 application.command("env")(env.env)
 application.command("demo")(demo.demo)
 application.command("doctor")(doctor.doctor)
+application.command("reload")(reload.reload)
 application.add_typer(accounts.commands, name="accounts")
 application.add_typer(keys.commands, name="keys")
 application.add_typer(policy.commands, name="policy")

@@ -25,20 +25,29 @@ def up(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Run everything. Prints `ready URL` when usable; SIGTERM or Ctrl-C stops cleanly."""
+    """Run everything. Prints `ready URL` when usable; SIGTERM or Ctrl-C stops cleanly, SIGHUP reloads."""
     from opentrail.app.core import World
     from opentrail.app.running import App
 
     place = home_of(home)
-    settings = _overridden(settings_of(place, config), port, tls)
+
+    def settings_now() -> Settings:
+        return _overridden(settings_of(place, config), port, tls)
+
+    settings = settings_now()
     configure_logging(settings.log.level, settings.log.format)
-    app = App(World(place, settings, SystemClock(), SystemEntropy()), accept_damage=accept_damage)
+    world = World(place, settings, SystemClock(), SystemEntropy())
+    app = App(world, reread=settings_now, accept_damage=accept_damage)
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
         app.ask_to_stop()
 
+    def ask_to_reload(_signal: int, _frame: FrameType | None) -> None:
+        app.ask_to_reload()
+
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
+    signal.signal(signal.SIGHUP, ask_to_reload)
     failed = app.run(lambda: listen(settings), _say_ready)
     if failed:
         print(f"opentrail: {failed}", file=sys.stderr)

@@ -53,6 +53,10 @@ class Application:
         self._entropy = entropy
         self._trusted_proxies = trusted_proxies
 
+    def trust(self, trusted_proxies: Networks) -> None:
+        """Believe these networks' X-Forwarded-For from now on."""
+        self._trusted_proxies = trusted_proxies
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request; nothing else is spoken."""
         if scope["type"] != "http":

@@ -4,7 +4,7 @@ Rules. Every permission that the call takes is asked for in turn; the first that
 Services with the query protocol refuse with ``AccessDenied``, those with JSON with ``AccessDeniedException``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from opentrail.errors import ApiError
@@ -34,6 +34,14 @@ from opentrail.identity.principal import Principal
 from opentrail.identity.statements import AccessRequest
 
 QUERY_SERVICES = frozenset({"iam", "sts", "sns"})
+_DENIED_BEHIND: Mapping[str, tuple[str, int, str]] = {
+    # code, status, and what stands before the sentence (error references of the services; JSON answers 400)
+    "ec2": ("UnauthorizedOperation", 403, "You are not authorized to perform this operation. "),
+    "query": ("AccessDenied", 403, ""),
+    "rest-xml": ("AccessDenied", 403, ""),
+    "rest-json": ("AccessDeniedException", 403, ""),
+}
+Denied = Callable[[Call, AccessRequest, Verdict], ApiError]
 _FORBIDDEN_IN_JSON = frozenset({"cloudtrail"})  # 403 there, 400 elsewhere (cloudtrail fact sheet 0)
 
 
@@ -49,13 +57,29 @@ class Directory(Names, Protocol):
 
 def authorise(call: Call, directory: Directory, *, find: FindResource = nothing_known) -> None:
     """Raises ApiError with AWS's code and sentence where a parsed, validated call is not allowed."""
+    _require(call, directory, permissions(call, directory, find), access_denied)
+
+
+def authorise_behind(call: Call, directory: Directory, needed: Iterable[Permission], *, protocol: str) -> None:
+    """Raises ApiError, in the words of the protocol that the service speaks, where a call to a service behind us is not
+    allowed. ``needed``: the permissions that it takes.
+    """
+
+    def denied(_call: Call, request: AccessRequest, verdict: Verdict) -> ApiError:
+        code, status, opening = _DENIED_BEHIND.get(protocol, ("AccessDeniedException", 400, ""))
+        return ApiError(code, opening + denial_text(request, verdict), status=status)
+
+    _require(call, directory, needed, denied)
+
+
+def _require(call: Call, directory: Directory, needed: Iterable[Permission], denied: Denied) -> None:
     policies = directory.policies_of(call.principal)
     context = call_context(call, directory)
-    for permission in permissions(call, directory, find):
+    for permission in needed:
         request = access_request(call, permission, context)
         verdict = authorize(request, policies)
         if not verdict.allowed:
-            raise access_denied(call, request, verdict)
+            raise denied(call, request, verdict)
 
 
 def access_request(call: Call, permission: Permission, context: Values) -> AccessRequest:

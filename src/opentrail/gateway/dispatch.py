@@ -16,6 +16,7 @@ from opentrail.clock import Clock
 from opentrail.errors import ApiError
 from opentrail.events.call import Call, Outcome
 from opentrail.gateway.recording import Recording
+from opentrail.gateway.refusals import internal_failure
 from opentrail.journal import outbox
 from opentrail.journal.frames import Draft
 from opentrail.journal.journal import Journal
@@ -162,8 +163,3 @@ class Dispatcher:
             call = replace(call, principal=answer.caller, account_id=answer.caller.account_id)
         drafts = self._recording.drafts(call, outcome, also_for=answer.also_for, routes=routes)
         return Executed(reply, drafts)
-
-
-def internal_failure() -> ApiError:
-    """What a caller is told about a bug of ours; the trace stays in our log."""
-    return ApiError("InternalFailure", "The request processing has failed because of an unknown error.", status=500)

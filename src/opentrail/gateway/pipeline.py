@@ -7,34 +7,33 @@ they do anything. Whatever goes wrong inside is told to the caller as InternalFa
 import asyncio
 import hashlib
 import logging
-import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from opentrail.aws.model import Catalogue, Operation, Service
-from opentrail.aws.protocols import protocol_of
+from opentrail.aws.model import Catalogue, Service
 from opentrail.aws.protocols import refusal as refusal_reply
+from opentrail.aws.protocols import speaking
 from opentrail.clock import Clock
 from opentrail.errors import ApiError, JournalError
 from opentrail.events.call import Call, Outcome
-from opentrail.events.classify import is_read_only
-from opentrail.gateway.admit import Admission, Claim, Dialect, Refusal, refused
-from opentrail.gateway.dispatch import Dispatcher, Executed, Hosted, internal_failure
+from opentrail.gateway.admit import Admission, Claim, Dialect, Refusal
+from opentrail.gateway.calls import UNKNOWN_NAME, name_of, parsed
+from opentrail.gateway.dispatch import Dispatcher, Executed, Hosted
+from opentrail.gateway.entrance import Entrance
 from opentrail.gateway.exchange import Caller, Incoming, Outgoing
 from opentrail.gateway.recording import Recording
+from opentrail.gateway.refusals import internal_failure, unavailable, unserved
 from opentrail.gateway.route import Destination, destination, form_destination
-from opentrail.identity.principal import Principal, PrincipalType
-from opentrail.trails.routing import GLOBAL_EVENT_SOURCES, GLOBAL_SERVICE_REGION
+from opentrail.gateway.service_door import ServiceDoor
+from opentrail.gateway.upstreams import Upstreams
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Largest request to a service of ours; the largest legal one carries a 2 MiB certificate (opsworks-cm sheet 3)."""
 
-_ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]{1,128})(?:&|$)")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")
 _WORKERS = 32
 
 
@@ -54,15 +53,17 @@ class Parts:
 
     catalogue: Catalogue
     admission: Admission
+    entrance: Entrance
     dispatcher: Dispatcher
     recording: Recording
     hosted: Mapping[str, Hosted]
     s3_door: Door
+    upstreams: Upstreams
+    service_door: ServiceDoor
     own_pages: Callable[[Incoming], Outgoing]
     appended: Callable[[int], None]
     journal_failure: Callable[[], str | None]
     clock: Clock
-    region: str
 
 
 class Pipeline:
@@ -92,6 +93,9 @@ class Pipeline:
                 raise internal_failure()
             if to.kind == "s3":
                 return await self._through_door(incoming, claim)
+            if any(parts.upstreams.find(service) for service in to.services if service.name not in parts.hosted):
+                self._require_journal()
+                return await parts.service_door.handle(incoming, to, claim)
             body = await read_whole(incoming)
             if to.service is None:
                 to = form_destination(incoming.head, body, (hosted.service for hosted in parts.hosted.values()))
@@ -113,37 +117,29 @@ class Pipeline:
         self._require_journal()
         service = to.service
         hosted = self._parts.hosted.get(service.name) if service is not None else None
-        unsigned = False
-        if claim.authorization is None and hosted is not None and hosted.unsigned:
-            unsigned = self._name_of(hosted.service, incoming, body) in hosted.unsigned
+
+        def name() -> str:
+            return (
+                UNKNOWN_NAME if service is None else name_of(service, speaking(service, incoming.head), incoming, body)
+            )
+
+        unsigned = claim.authorization is None and hosted is not None and name() in hosted.unsigned
         payload_hash = hashlib.sha256(body).hexdigest()
-        try:
-            caller = self._parts.admission.admit(incoming.head, claim, payload_hash, to.dialect, unsigned=unsigned)
-        except Refusal as refusal:
-            if service is not None and refusal.owner is not None:
-                name = self._name_of(service, incoming, body)
-                await self._record_refusal(self._call(incoming, service, refusal.owner, claim, name), refusal)
-            raise
-        if service is None:
-            raise ApiError(
-                "UnknownService", f"No AWS service is meant by this request to {incoming.head.host!r}", status=400
-            )
-        name = self._name_of(service, incoming, body)
-        call = self._call(incoming, service, caller.principal, claim, name)
-        if claim.authorization is not None and claim.authorization.scope.service != service.signing_name:
-            message = f"Credential should be scoped to correct service: '{service.signing_name}'."
-            misdirected = refused("mismatch", to.dialect, message)
-            await self._record_refusal(call, misdirected)
-            raise misdirected
+        _, call = await self._parts.entrance.enter(
+            incoming, to, claim, name, payload_hash=payload_hash, unsigned=unsigned
+        )
         if hosted is None:
-            error = ApiError(
-                "UnsupportedOperationException", f"OpenTrail does not serve {service.service_id}", status=501
-            )
-            reply = refusal_reply(error, call.request_id, service)
-            return await self._answer(Executed(reply, self._refusal_drafts(call, error)))
+            raise await self._unserved(call, service)
         loop = asyncio.get_running_loop()
         executed = await loop.run_in_executor(self._workers, self._execute, hosted, call, incoming, body)
         return await self._answer(executed)
+
+    async def _unserved(self, call: Call, service: Service | None) -> ApiError:
+        """The refusal of a call to a service that nobody here has, recorded."""
+        error = unserved(service)
+        outcome = Outcome(completed_at=self._parts.clock.now(), error_code=error.code, error_message=error.message)
+        await self._parts.recording.record(call, outcome)
+        return error
 
     def _execute(self, hosted: Hosted, call: Call, incoming: Incoming, body: bytes) -> Executed:
         """On a worker thread: parse the body, then carry the call out."""
@@ -181,63 +177,13 @@ class Pipeline:
                 return await self._parts.s3_door.refuse(incoming, error, Caller(owner) if owner else None)
         except JournalError as problem:
             error = unavailable(problem)
-        reply = refusal_reply(error, incoming.request_id, to.service)
+        reply = refusal_reply(error, incoming.request_id, to.service, incoming.head)
         return Outgoing(reply.status, reply.headers, reply.body)
-
-    async def _record_refusal(self, call: Call, error: ApiError) -> None:
-        await self._parts.recording.write(self._refusal_drafts(call, error))
-
-    def _refusal_drafts(self, call: Call, error: ApiError) -> list[Any]:
-        outcome = Outcome(completed_at=self._parts.clock.now(), error_code=error.code, error_message=error.message)
-        return list(self._parts.recording.drafts(call, outcome))
 
     def _require_journal(self) -> None:
         reason = self._parts.journal_failure()
         if reason is not None:
             raise unavailable(JournalError(reason))
-
-    def _name_of(self, service: Service, incoming: Incoming, body: bytes) -> str:
-        """The operation's name as far as it can be told; ``Unknown`` rather than a caller's arbitrary text."""
-        try:
-            name = protocol_of(service).operation_name(service, incoming.head, body)
-        except ApiError:
-            found = _ACTION.search(body[:8192]) if service.protocol in {"query", "ec2"} else None
-            name = found[1].decode() if found else ""
-        return name if _NAME.fullmatch(name) else "Unknown"
-
-    def _call(self, incoming: Incoming, service: Service, who: Principal, claim: Claim, name: str) -> Call:
-        head = incoming.head
-        proved = claim.authorization is not None and who.type is not PrincipalType.UNKNOWN
-        region = claim.authorization.scope.region if claim.authorization and proved else self._parts.region
-        if service.event_source in GLOBAL_EVENT_SOURCES:
-            region = GLOBAL_SERVICE_REGION
-        return Call(
-            request_id=incoming.request_id,
-            received_at=incoming.received_at,
-            account_id=who.account_id,
-            region=region,
-            principal=who,
-            event_source=service.event_source,
-            event_name=name,
-            read_only=is_read_only(service.event_source, name),
-            source_ip=head.peer,
-            user_agent=head.headers.get("user-agent", ""),
-            host=head.host,
-            tls=head.tls,
-        )
-
-
-def parsed(call: Call, operation: Operation, parameters: Mapping[str, Any]) -> Call:
-    """A call, now that its operation and parameters are known."""
-    return replace(call, event_name=operation.name, operation=operation, parameters=parameters)
-
-
-def unavailable(problem: JournalError) -> ApiError:
-    """Without evidence, no effect: the refusal while the journal cannot be written."""
-    log.error("refusing a call: %s", problem)
-    return ApiError(
-        "ServiceUnavailable", "Calls are refused because they cannot be recorded at the moment.", status=503
-    )
 
 
 async def read_whole(incoming: Incoming) -> bytes:

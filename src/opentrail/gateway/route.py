@@ -19,10 +19,18 @@ _UNSIGNED_BYTES_MAX = 256 * 1024  # twice the largest legal one: a SAML assertio
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a request goes: our own pages, the S3 door, or a service described by a model (None: nobody knows)."""
+    """Where a request goes: our own pages, the S3 door, or a service described by a model.
+
+    ``services`` are those that it may mean, the likeliest first (services share signing names); none: nobody knows.
+    """
 
     kind: Literal["own", "s3", "service"]
-    service: Service | None = None
+    services: tuple[Service, ...] = ()
+
+    @property
+    def service(self) -> Service | None:
+        """The likeliest service."""
+        return self.services[0] if self.services else None
 
     @property
     def dialect(self) -> Dialect:
@@ -45,12 +53,12 @@ def destination(head: RequestHead, authorization: Authorization | None, catalogu
     scoped = authorization.scope.service if authorization is not None else None
     if scoped == "s3" and target is None:
         return Destination("s3")
-    service = catalogue.find(target=target, signing_name=scoped, host=head.host or None)
-    if service is not None and service.name != "s3":
-        return Destination("service", service)
-    if target is None and scoped is None and not _is_form(head):
+    services = catalogue.candidates(target=target, signing_name=scoped, host=head.host or None)
+    if services and services[0].name != "s3":
+        return Destination("service", services)
+    if target is None and scoped is None and not is_form(head):
         return Destination("s3")
-    return Destination("service", None)
+    return Destination("service")
 
 
 def form_destination(head: RequestHead, body: bytes, services: Iterable[Service]) -> Destination:
@@ -58,8 +66,8 @@ def form_destination(head: RequestHead, body: bytes, services: Iterable[Service]
 
     ``services``: those served. Their API version and the operation's name tell them apart.
     """
-    if not _is_form(head) or len(body) > _UNSIGNED_BYTES_MAX:
-        return Destination("service", None)
+    if not is_form(head) or len(body) > _UNSIGNED_BYTES_MAX:
+        return Destination("service")
     for service in services:
         if service.protocol != "query":
             continue
@@ -67,11 +75,11 @@ def form_destination(head: RequestHead, body: bytes, services: Iterable[Service]
             protocol_of(service).operation_name(service, head, body)
         except ApiError:
             continue
-        return Destination("service", service)
-    return Destination("service", None)
+        return Destination("service", (service,))
+    return Destination("service")
 
 
-def _is_form(head: RequestHead) -> bool:
+def is_form(head: RequestHead) -> bool:
     """Query-protocol calls come as forms, to the root path."""
     content_type = head.headers.get("content-type", "")
     return head.method == "POST" and head.path == "/" and content_type.startswith("application/x-www-form-urlencoded")

@@ -111,6 +111,10 @@ class S3Door:
             BucketState(buckets, database, upstream, clock, region, default_owner), self._evidence
         )
 
+    def reconfigure(self, *, intents: bool) -> None:
+        """Leave intents, or none, from now on."""
+        self._evidence.intents = intents
+
     async def adopt_existing(self) -> int:
         """Give the upstream's ownerless buckets to the default owner; for the start. Raises OutboundError."""
         return await self._own.adopt_existing()

@@ -63,11 +63,11 @@ class Evidence:
         self._recorder = recorder
         self._clock = clock
         self._region = region
-        self._intents = intents
+        self.intents = intents
 
     async def intend(self, exchange: Exchange) -> None:
         """Make it durable that a change is about to be sent on. Raises JournalError: then it must not be."""
-        if exchange.call.read_only or exchange.intended is not None or not self._intents:
+        if exchange.call.read_only or exchange.intended is not None or not self.intents:
             return
         exchange.intended = await self._recorder.intend(
             self._call(exchange), resources=_resources(exchange, hidden=False), also_for=exchange.owners

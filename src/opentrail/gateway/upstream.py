@@ -39,7 +39,6 @@ _AUTHENTICATION_PARAMETERS = frozenset(
     }
 )
 _S3 = "s3"
-_ACCOUNTS_SECRET = "opentrail"  # noqa: S105 - emulators tell tenants apart by the key id and look at no secret
 _MAX_LINE_BYTES = 64 * 1024
 _PIECE_BYTES = 256 * 1024
 
@@ -149,6 +148,7 @@ class Upstream:
         self._clock = clock
         self._keys = SigningKeys(capacity=512)
         self._session: aiohttp.ClientSession | None = None
+        self._outdated: list[aiohttp.ClientSession] = []
 
     async def send(
         self,
@@ -180,11 +180,23 @@ class Upstream:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(error) from error
 
+    def reconfigure(self, settings: UpstreamSettings) -> None:
+        """Call with these settings from now on; calls under way end on the connections that they have."""
+        self.endpoint = settings.endpoint
+        if settings == self._settings:
+            return
+        self._settings = settings
+        if self._session is not None:
+            self._outdated.append(self._session)
+            self._session = None
+
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, *self._outdated):
+            if session is not None:
+                await session.close()
+        self._session = None
+        self._outdated.clear()
 
     async def _once(
         self, method: str, url: URL, headers: dict[str, str], data: bytes | AsyncIterator[bytes] | None
@@ -200,9 +212,7 @@ class Upstream:
         settings = self._settings
         signed_at = self._clock.now()
         scope = Scope(f"{signed_at:%Y%m%d}", settings.region or target.region, target.service)
-        access_key_id, secret = settings.access_key_id, settings.secret_access_key
-        if not access_key_id:
-            access_key_id, secret = target.account_id, _ACCOUNTS_SECRET
+        access_key_id, secret = settings.access_key_id or target.account_id, settings.secret_access_key
         headers["host"] = urlsplit(self.endpoint).netloc
         if body.size_bytes or method in ("PUT", "POST"):
             headers["content-length"] = str(body.size_bytes)

@@ -66,6 +66,11 @@ class MiniStack:
         self._failure: str | None = None
 
     @property
+    def is_started(self) -> bool:
+        """Whether ``start`` was called, so that the address is known."""
+        return bool(self._port)
+
+    @property
     def endpoint(self) -> str:
         """Its address, for example ``http://127.0.0.1:14566``; it may change from one start to the next."""
         if not self._port:

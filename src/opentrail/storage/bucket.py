@@ -119,6 +119,13 @@ class S3ObjectStore:
         self._lock = threading.Lock()
         self._made: S3Client | None = None
 
+    def reconfigure(self, endpoint: str, region: str, access_key_id: str, secret_access_key: str) -> None:
+        """Call this server with these credentials from now on; calls under way end as they began."""
+        with self._lock:
+            self._endpoint, self._region = endpoint, region
+            self._access_key_id, self._secret_access_key = access_key_id, secret_access_key
+            self._made = None
+
     def put(
         self,
         bucket: str,
