@@ -154,3 +154,31 @@ def test_further_folders_add_services(tmp_path: Path) -> None:
     assert found.event_source == "opentrail.amazonaws.com"
     assert found.operation("Ping").input_shape is None
     assert catalogue.service("sts").operation_names == ("Ping",)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "facts"),
+    [
+        ("lambda", "Invoke", {"streams_in", "streams_out"}),
+        ("lambda", "InvokeWithResponseStream", {"streams_in", "event_stream_out"}),
+        ("ebs", "PutSnapshotBlock", {"streams_in", "unsigned_payload_allowed"}),
+        ("lexv2-runtime", "StartConversation", {"event_stream_in", "event_stream_out"}),
+        ("kinesis", "SubscribeToShard", {"event_stream_out"}),
+        ("sqs", "SendMessage", set()),
+        ("apigateway", "ImportRestApi", set()),
+    ],
+)
+def test_operations_say_what_their_bodies_are(service: str, operation: str, facts: set[str]) -> None:
+    """Streams of bytes and of events, and bodies that no signature need cover, are known per operation."""
+    described = CATALOGUE.service(service).operation(operation)
+    names = ("streams_in", "streams_out", "event_stream_in", "event_stream_out", "unsigned_payload_allowed")
+    assert {name for name in names if getattr(described, name)} == facts
+
+
+def test_operations_say_what_the_model_says_of_them() -> None:
+    """The read-only trait is given, missing, and never made up; a successful answer's status is the model's."""
+    assert CATALOGUE.service("account").operation("GetAccountInformation").readonly_trait is True
+    assert CATALOGUE.service("sqs").operation("ListQueues").readonly_trait is None
+    assert CATALOGUE.service("lambda").operation("CreateFunction").success_status == 201
+    assert CATALOGUE.service("lambda").operation("DeleteFunction").success_status == 204
+    assert CATALOGUE.service("sqs").operation("SendMessage").success_status == 200

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from botocore.exceptions import DataNotFoundError
 from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
@@ -61,6 +62,20 @@ class Operation:
     output_shape: StructureShape | None
     http_method: str
     http_uri: str
+    success_status: int
+    """The status of a successful answer, unless a member of it is bound to the status."""
+    streams_in: bool
+    """Whether the request's body is a streaming blob: data, of any size."""
+    streams_out: bool
+    """Whether a successful answer's body is a streaming blob."""
+    event_stream_in: bool
+    """Whether the request's body is a stream of events."""
+    event_stream_out: bool
+    """Whether a successful answer's body is a stream of events."""
+    readonly_trait: bool | None
+    """What the model says of its being read-only; None where it says nothing, which most models do."""
+    unsigned_payload_allowed: bool
+    """Whether a signature may leave out the body (``authtype`` v4-unsigned-body, or ``unsignedPayload``)."""
 
 
 class Service:
@@ -142,7 +157,8 @@ class Service:
         if found is None:
             if name not in loaded.model.operation_names:
                 raise UnknownOperationError(self.name, name)
-            found = loaded.operations.setdefault(name, _operation(self, loaded.model.operation_model(name)))
+            made = _operation(self, loaded.model.operation_model(name), loaded.descriptions[name])
+            found = loaded.operations.setdefault(name, made)
         return found
 
     def error_shape(self, code: str) -> Shape | None:
@@ -155,6 +171,7 @@ class LoadedModel:
     """A model in memory, with what has been derived from it so far."""
 
     model: ServiceModel
+    descriptions: Mapping[str, Mapping[str, Any]]
     operations: dict[str, Operation]
     errors: Mapping[str, Shape]
 
@@ -245,10 +262,11 @@ def _load(paths: list[str], name: str) -> LoadedModel:
     model = ServiceModel(description, name)
     errors = {shape.metadata.get("error", {}).get("code", shape.name): shape for shape in model.error_shapes}
     errors.update({shape.name: shape for shape in model.error_shapes})
-    return LoadedModel(model, {}, errors)
+    return LoadedModel(model, description.get("operations", {}), {}, errors)
 
 
-def _operation(service: Service, model: OperationModel) -> Operation:
+def _operation(service: Service, model: OperationModel, description: Mapping[str, Any]) -> Operation:
+    # Whether an operation is read-only is in the models, but not in botocore's view of them.
     return Operation(
         name=model.name,
         service=service,
@@ -256,7 +274,19 @@ def _operation(service: Service, model: OperationModel) -> Operation:
         output_shape=model.output_shape,
         http_method=model.http.get("method", "POST"),
         http_uri=model.http.get("requestUri", "/"),
+        success_status=model.http.get("responseCode", 200),
+        streams_in=_streams(model.get_streaming_input()),
+        streams_out=_streams(model.get_streaming_output()),
+        event_stream_in=model.has_event_stream_input,
+        event_stream_out=model.has_event_stream_output,
+        readonly_trait=description.get("readonly"),
+        unsigned_payload_allowed=model.auth_type == "v4-unsigned-body" or bool(model.unsigned_payload),
     )
+
+
+def _streams(payload: Shape | None) -> bool:
+    """Whether a blob that is the payload has the streaming trait; those without are small, and read like others."""
+    return payload is not None and bool(payload.serialization.get("streaming"))
 
 
 def _grouped(services: Iterable[Service], attribute: str) -> dict[str, tuple[Service, ...]]:
