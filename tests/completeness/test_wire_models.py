@@ -4,7 +4,7 @@ from tools.list_services import TABLE, table
 
 from opentrail.aws.java_patterns import compile_pattern
 from opentrail.aws.model import Catalogue
-from opentrail.aws.protocols import scalars
+from opentrail.aws.protocols import SERVED, protocol_of, scalars
 
 OURS = ("opsworkscm", "cloudtrail", "cloudtrail-data", "sts", "iam", "sns", "kms", "organizations", "signin")
 
@@ -39,3 +39,12 @@ def test_every_type_of_our_services_has_its_rule() -> None:
         for name in catalogue.loaded(service).model.shape_names
     }
     assert types <= set(scalars.TYPE_WORDS)
+
+
+def test_every_protocol_of_every_service_is_served() -> None:
+    """Whatever SDKs may speak to a service that botocore knows can be read and answered."""
+    catalogue = Catalogue()
+    for name in catalogue.names:
+        service = catalogue.service(name)
+        assert {service.protocol, *service.protocols} <= set(SERVED), name
+        assert protocol_of(service) is SERVED[service.protocol]

@@ -8,7 +8,7 @@ import pytest
 
 from opentrail.aws.http import RequestHead
 from opentrail.aws.model import Catalogue, Operation
-from opentrail.aws.protocols import protocol_of, refusal
+from opentrail.aws.protocols import protocol_of
 from opentrail.errors import ApiError
 
 CATALOGUE = Catalogue()
@@ -51,10 +51,10 @@ def test_tolerated_bodies(body: bytes, expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"{", "The request body is not valid JSON"),
-        (b'\xff{"ServerName":"a"}', "The request body is not valid JSON"),
-        (b'{"ServerName":"\\ud800"}', "The request body is not valid JSON"),
-        (b"[1]", "Unexpected field type: the request body must be a JSON object"),
+        (b"{", "The body is not valid JSON"),
+        (b'\xff{"ServerName":"a"}', "The body is not valid JSON"),
+        (b'{"ServerName":"\\ud800"}', "The body is not valid JSON"),
+        (b"[1]", "Unexpected field type: the body must be a JSON object"),
         (b'{"ServerName":1}', "NUMBER_VALUE cannot be converted to String"),
         (b'{"ServerName":true}', "TRUE_VALUE cannot be converted to String"),
         (b'{"ServerName":["a"]}', "Start of list found where not expected"),
@@ -187,21 +187,6 @@ def test_errors_name_their_text_as_the_model_does(service: str, code: str, membe
     assert reply.status == 400
     assert reply.headers["x-amzn-errortype"] == code
     assert reply.headers["x-amzn-requestid"] == "id-1"
-
-
-def test_unserved_protocols_are_refused_and_still_answered() -> None:
-    """A REST service has no protocol here, but its clients understand the refusal."""
-    with pytest.raises(ApiError) as refused:
-        protocol_of(CATALOGUE.service("lambda"))
-    assert json.loads(refusal(refused.value, "id-1", CATALOGUE.service("lambda")).body)["__type"] == refused.value.code
-    assert refusal(refused.value, "id-1", CATALOGUE.service("ec2")).body.startswith(b"<ErrorResponse")
-    assert refusal(refused.value, "id-1", CATALOGUE.service("cloudtrail")).headers["content-type"].endswith("json-1.1")
-    assert refusal(refused.value, "id-1").headers["x-amzn-errortype"] == refused.value.code
-
-
-def test_services_with_several_protocols_are_served_in_json() -> None:
-    """CloudWatch prefers CBOR, which is not served; JSON is its second choice."""
-    assert protocol_of(CATALOGUE.service("cloudwatch")) is JSON
 
 
 def test_errors_survive_text_that_no_encoder_takes() -> None:

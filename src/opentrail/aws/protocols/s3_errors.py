@@ -1,10 +1,11 @@
 """S3's errors: their statuses, their XML, and what another S3 server's error says."""
 
-from dataclasses import dataclass
-
 from opentrail.aws.http import Reply
+from opentrail.aws.protocols.error_texts import ErrorText
 from opentrail.aws.protocols.s3_xml import document, element, local_name, read, text_of
 from opentrail.errors import ApiError
+
+__all__ = ["MAX_ERROR_BYTES", "ErrorText", "error_by_status", "error_reply", "read_error", "s3_error"]
 
 # The codes that are raised here, with S3's status and wording (Amazon S3 API Reference, "Error responses").
 _ERRORS: dict[str, tuple[int, str]] = {
@@ -64,14 +65,6 @@ _BY_STATUS = {
     503: "ServiceUnavailable",
 }
 MAX_ERROR_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorText:
-    """What an error answer says: its code and message."""
-
-    code: str
-    message: str
 
 
 def s3_error(code: str, message: str = "") -> ApiError:

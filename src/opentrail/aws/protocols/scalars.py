@@ -1,6 +1,7 @@
 """Rules that every protocol shares: sizes, number ranges, blobs, and what counts as a value of a modelled type.
 
-Reading raises ApiError and never shows the value it refuses, since messages are recorded and values may be secret.
+Reading raises Unreadable, whose message never shows the value it refuses: messages are recorded, and values may be
+secret. Each protocol turns it into its own refusal (a request's) or into UnreadableReplyError (an upstream's answer).
 Writing raises ValueError or TypeError: our own result does not fit the model.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 from botocore.model import Shape
 
-from opentrail.errors import ApiError
+from opentrail.errors import ApiError, OutboundError
 
 BODY_BYTES_MAX = 16 * 1024 * 1024
 """No modelled request is larger (a DynamoDB batch comes closest); streamed bodies do not pass here."""
@@ -58,6 +59,17 @@ _EXPECTED: Mapping[str, tuple[type, ...]] = MappingProxyType(
         "structure": (Mapping,),
     }
 )
+
+
+class Unreadable(ValueError):
+    """Bytes that do not say what the model expects. The message is fit for records."""
+
+
+class UnreadableReplyError(OutboundError):
+    """An upstream's answer that cannot be read by its model; asking again would not help."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("UnreadableReply", problem, retryable=False)
 
 
 def check_size(body: bytes) -> None:
