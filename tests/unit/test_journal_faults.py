@@ -13,7 +13,7 @@ import pytest
 from opentrail.clock import SystemEntropy
 from opentrail.errors import JournalError
 from opentrail.journal import Doors, Draft, Journal, JournalOptions
-from opentrail.journal.files import DiskFiles
+from tests.support.bad_files import BadFiles
 
 SMALL = JournalOptions(segment_bytes=64 * 1024, max_batch_bytes=16 * 1024, max_queue_bytes=1024 * 1024, retry_s=0.05)
 
@@ -31,42 +31,6 @@ def ids_in(journal: Journal) -> list[str]:
         found += [frame.event_id for frame in frames]
         after = frames[-1].sequence
     return found
-
-
-class BadFiles(DiskFiles):
-    """A file system whose faults are switched on by a test."""
-
-    def __init__(self) -> None:
-        """Begin without faults."""
-        super().__init__()
-        self.longest_write = 1 << 30
-        self.write_error: int | None = None
-        self.fill_error: int | None = None
-        self.knows_flag = True
-        self.writes_after_error = 0
-        self.flushes = 0
-
-    def write_some(self, descriptor: int, data: memoryview, offset: int, flags: int) -> int:
-        """Write at most ``longest_write`` bytes, or fail."""
-        if flags and not self.knows_flag:
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-        if self.write_error is not None:
-            self.writes_after_error += 1
-            super().write_some(descriptor, data[: len(data) // 2], offset, flags)  # some of it may have got there
-            raise OSError(self.write_error, os.strerror(self.write_error))
-        return super().write_some(descriptor, data[: self.longest_write], offset, flags)
-
-    def flush(self, descriptor: int) -> None:
-        """Count the flushes."""
-        self.flushes += 1
-        super().flush(descriptor)
-
-    def fill(self, descriptor: int, size_bytes: int) -> None:
-        """Fill a new segment, or fail."""
-        if self.fill_error is not None:
-            os.pwrite(descriptor, b"\0" * 1000, 0)
-            raise OSError(self.fill_error, os.strerror(self.fill_error))
-        super().fill(descriptor, size_bytes)
 
 
 @pytest.fixture

@@ -22,13 +22,14 @@ def recover(database: Database, journal: Journal) -> int:
     """Append the records of calls whose outcome is not known, each call's as one group; answers how many calls.
 
     To be called when the outbox has been replayed (its rows are outcomes) and before anything else appends or prunes.
-    Raises JournalError if the journal refuses (the rest stays open), IntegrityError where a frame is damaged.
+    On a full disk there is room for it, as the last process kept it free. Raises JournalError if the journal refuses
+    all the same (the rest stays open), IntegrityError where a frame is damaged.
     """
     with database.read() as connection:
         after = cursors.get(connection, CURSOR) or 0
     groups = list(_calls(_open_frames(_frames(journal, after))))
-    for future in [journal.append(group) for group in groups]:
-        future.result()
+    for group in groups:
+        journal.append(group).result()
     with database.unit() as unit:
         cursors.put(unit, CURSOR, journal.durable_sequence)
     return len(groups)

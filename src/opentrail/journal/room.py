@@ -15,11 +15,11 @@ nothing has to be allocated; then T = C >= R, which is the first case, of which 
 Refusing a group places nothing, so that (I) stays. Whatever is cut off by going on in a new segment was part of the
 tail that (I) did not count on. A spare stays held until the journal goes on in it.
 
-Pure: numbers and paths in, numbers and paths out; the disk is the writer's.
+Nothing here touches the disk: that is the writer's.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +66,15 @@ class Room:
         next_segment = entry.size_bytes > self.tail_bytes
         left_bytes = (self.segment_bytes if next_segment else self.tail_bytes) - entry.size_bytes
         return Lack(next_segment + (reserved_bytes > left_bytes), next_segment)
+
+    def hold(self, spares: int, take: Callable[[], Path | None]) -> bool:
+        """Hold at least so many spares; False where no more can be had."""
+        while len(self.held) < spares:
+            spare = take()
+            if spare is None:
+                return False
+            self.held.append(spare)
+        return True
 
     def place(self, size_bytes: int, change_bytes: int) -> None:
         """Note that groups were written into the tail, and by how much that changed the reservations."""

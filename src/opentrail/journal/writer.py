@@ -143,11 +143,8 @@ class Writer:
     def _make_room(self, entry: Entry) -> bool:
         """Get what a group needs that does not fit; False if that cannot be had at present."""
         lack = self._room.lack(entry)
-        while len(self._room.held) < lack.spares:
-            spare = self._spares.take()
-            if spare is None:
-                return False
-            self._room.held.append(spare)
+        if not self._room.hold(lack.spares, self._spares.take):
+            return False
         if lack.next_segment:
             self._roll(self._room.go_on())
         return True
