@@ -3,6 +3,7 @@
 import gzip
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,9 +16,9 @@ from opentrail.delivery.object_keys import parse as parse_key
 from opentrail.delivery.plans import Plans, plans_table
 from opentrail.errors import IntegrityError, OutboundError
 from opentrail.identity.policy import parse as parse_policy
-from opentrail.journal import cursors
+from opentrail.journal import Draft, Intent, cursors, intents
 from opentrail.trails.bucket_access import BucketPolicyMode
-from tests.support.delivery_world import ACCOUNT, BUCKET, IRELAND, START, DeliveryWorld, SteeredClock
+from tests.support.delivery_world import ACCOUNT, BUCKET, IRELAND, START, VIRGINIA, DeliveryWorld, SteeredClock
 from tests.support.memory_store import MemoryObjectStore
 
 OPEN_POLICY = parse_policy(
@@ -356,6 +357,60 @@ def test_the_journal_is_pruned_behind_the_slowest_reader(world: DeliveryWorld, s
         advance(world, 61)
     assert world.delivered("second-bucket") == needed
     assert world.journal.stats().segments < held
+
+
+def announced(world: DeliveryWorld, *payloads: bytes) -> Intent:
+    """A call that is about to be forwarded, with a record for each payload."""
+    time_s = int(world.clock.now().timestamp())
+    return world.journal.intend_blocking(
+        [Draft(str(uuid.uuid4()), time_s, VIRGINIA, ("t1",), payload) for payload in payloads]
+    )
+
+
+def test_intents_are_not_delivered_and_their_outcomes_are(world: DeliveryWorld, store: MemoryObjectStore) -> None:
+    """The courier passes over what was only announced, with its cursors, and delivers what came of it."""
+    world.trail()
+    intent = announced(world, b'{"eventID":"unknown"}')
+    ids = world.record(1)
+    for _ in range(2):
+        advance(world, 61)
+    assert world.delivered() == ids
+    with world.database.read() as connection:
+        assert cursors.get(connection, "courier") == 2
+    known = replace(intent.group[0], payload=b'{"eventID":"known"}')
+    world.journal.conclude_blocking(intent, [known])
+    for _ in range(2):
+        advance(world, 61)
+    assert world.delivered() == sorted([*ids, "known"])
+
+
+def test_the_journal_is_not_pruned_behind_an_open_intent(world: DeliveryWorld, store: MemoryObjectStore) -> None:
+    """However far delivery is, the cursor of intents stays before the oldest open one, and moves on with it."""
+    world.trail()
+    intent = announced(world, b'{"eventID":"unknown"}')
+    for _ in range(3):
+        world.record(1000, size_bytes=1000)
+        advance(world, 61)
+    assert world.journal.stats().segments > 2
+    assert world.journal.read(0, max_bytes=1)[0].is_intent
+    with world.database.read() as connection:
+        assert cursors.get(connection, intents.CURSOR) == 0
+    world.journal.conclude_blocking(intent, intent.group)
+    for _ in range(3):
+        advance(world, 61)
+    assert world.journal.stats().segments == 1
+    with world.database.read() as connection:
+        assert cursors.get(connection, intents.CURSOR) == world.journal.durable_sequence
+
+
+def test_recovered_intents_are_delivered(world: DeliveryWorld, store: MemoryObjectStore) -> None:
+    """A call whose outcome is lost with its process is delivered once, as unknown."""
+    world.trail()
+    announced(world, b'{"eventID":"one"}', b'{"eventID":"two"}')
+    assert intents.recover(world.database, world.journal) == 1
+    for _ in range(2):
+        advance(world, 61)
+    assert world.delivered() == ["one", "two"]
 
 
 def test_flush_delivers_at_once(world: DeliveryWorld) -> None:

@@ -119,9 +119,8 @@ class Core:
             )
         unknown = intents.recover(self.database, self.journal)
         if unknown:
-            log.warning(
-                "%d calls were forwarded when the last process ended; their outcome is recorded as unknown", unknown
-            )
+            calls = "1 call was" if unknown == 1 else f"{unknown} calls were"
+            log.warning("%s under way to an upstream when OpenTrail stopped: recorded with an unknown outcome", calls)
         self._report_recovery()
 
     def host(
