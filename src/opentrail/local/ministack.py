@@ -17,6 +17,7 @@ import http.client
 import importlib.util
 import json
 import logging
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -26,17 +27,19 @@ from opentrail.aws.canonical_request import Scope
 from opentrail.aws.sigv4 import SigningKey, sign
 from opentrail.clock import Clock, Entropy
 from opentrail.errors import ConfigError, OutboundError
-from opentrail.local.ministack_server import PORT_VARIABLE, SECRET_VARIABLE
+from opentrail.local.ministack_server import PORT_VARIABLE, SECRET_FILE_VARIABLE
 from opentrail.processes.child import ChildSpec
-from opentrail.processes.landlock import landlock_version
+from opentrail.processes.confinement import landlock_version
 from opentrail.processes.ports import LOOPBACK, free_ports, is_free
 from opentrail.processes.supervisor import Supervisor
 from opentrail.state.private_files import write_private
 
 CHILD_NAME = "ministack"
+PACKAGE = "ministack"
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 
+_STATE, _SCRATCH = "state", "scratch"
 _NOBODY = "000000000000"  # the account of the readiness call; no caller has it
 _PROBE_TIMEOUT_S = 5.0
 _HIGHEST_PORT = 65535
@@ -45,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 def missing() -> str | None:
     """Why no MiniStack can be run here, for `doctor` and the log; None when it can."""
-    if importlib.util.find_spec("ministack") is None:
+    if importlib.util.find_spec(PACKAGE) is None:
         return "MiniStack is not installed: pip install 'opentrail[local]'"
     if landlock_version() == 0:
         return "MiniStack runs its callers' code, and this kernel cannot confine it: it has no Landlock (Linux 5.13)"
@@ -58,6 +61,8 @@ class MiniStack:
     def __init__(self, directory: Path, supervisor: Supervisor, clock: Clock, entropy: Entropy) -> None:
         """Nothing is read or written until ``start``."""
         self._directory = directory.absolute()
+        self._work = self._directory / "work"  # all that the process may write, and of ours all that it may read
+        self._secret_file = self._directory / "secret"
         self._supervisor = supervisor
         self._clock = clock
         self._secret = entropy.token(32).hex()
@@ -91,10 +96,12 @@ class MiniStack:
         reason = missing()
         if reason is not None:
             raise ConfigError(reason)
-        for directory in (self._directory, self._directory / "state", self._directory / "tmp"):
+        shutil.rmtree(self._work / _SCRATCH, ignore_errors=True)  # the code of functions of earlier runs
+        for directory in (self._directory, self._work, self._work / _STATE, self._work / _SCRATCH):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.chmod(0o700)
         self._port = _kept_or_free_port(self._directory / "port")
+        write_private(self._secret_file, self._secret)
         self._failure = None
         self._starting = threading.Thread(target=self._launch, name="start-ministack", daemon=True)
         self._starting.start()
@@ -130,7 +137,7 @@ class MiniStack:
             argv=(sys.executable, "-P", "-m", "opentrail.local.ministack_server"),
             log_file=self._directory / "log",
             env=self._environment(),
-            cwd=self._directory,
+            cwd=self._work,
             stop_timeout_s=STOP_TIMEOUT_S,
         )
         try:
@@ -141,23 +148,23 @@ class MiniStack:
                 _log.error("%s", error.message)
 
     def _environment(self) -> dict[str, str]:
-        directory = str(self._directory)
+        work = str(self._work)
         return {
-            SECRET_VARIABLE: self._secret,
+            SECRET_FILE_VARIABLE: str(self._secret_file),
             # Which OpenTrail the child runs is ours to say; taken out before any code of others runs.
             "PYTHONPATH": str(Path(opentrail.__file__).parents[1]),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "HOME": directory,
-            "TMPDIR": str(self._directory / "tmp"),
+            "HOME": work,
+            "TMPDIR": str(self._work / _SCRATCH),
             "MINISTACK_HOST": LOOPBACK,
             PORT_VARIABLE: str(self._port),
             "PERSIST_STATE": "1",
-            "STATE_DIR": str(self._directory / "state"),
+            "STATE_DIR": str(self._work / _STATE),
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "CLOUDTRAIL_RECORDING": "0",
             "MINISTACK_CODEBUILD_EXECUTE": "0",
-            "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
+            "DOCKER_HOST": f"unix://{work}/no-docker.sock",
             "LOG_LEVEL": "WARNING",
         }
 

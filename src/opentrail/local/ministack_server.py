@@ -1,14 +1,14 @@
 """What runs in MiniStack's process: its ASGI application, confined and closed to everybody but the gateway.
 
 * MiniStack accepts any credentials, and runs its callers' code (Lambda functions) under our user id. So before it is
-  loaded, the process confines itself (``processes.landlock``) to the interpreter, the system's programs and its own
+  loaded, the process confines itself (``processes.confinement``) to the interpreter, the system's programs and its own
   directory: OpenTrail's keys, journal and state are out of reach for it and for the functions.
 * Every request must be signed with the secret that only the gateway knows. The access key id is free: it is the
   account, by which MiniStack tells tenants apart. Bodies are not checked again, the gateway has done that.
 * MiniStack's own paths (``/_ministack/reset`` empties every account) are refused, signed or not; open without a
   signature are two that hold an unguessable token, where functions report to CloudFormation.
 
-The secret comes in the environment and leaves it before MiniStack sees it.
+The secret is read from a file that is out of reach afterwards; a function cannot read it from this process either.
 """
 
 import compileall
@@ -21,9 +21,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from opentrail.processes.landlock import confine
+from opentrail.processes.confinement import confine
 
-SECRET_VARIABLE = "OPENTRAIL_MINISTACK_SECRET"  # noqa: S105 - a name, no secret
+SECRET_FILE_VARIABLE = "OPENTRAIL_MINISTACK_SECRET_FILE"  # noqa: S105 - a name, no secret
 PORT_VARIABLE = "GATEWAY_PORT"  # MiniStack's own, which it also writes into addresses
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu")
@@ -94,7 +94,7 @@ def signed_with(secret: str) -> Callable[[Message], bool]:
 
 def main() -> None:
     """Serve MiniStack on the port in the environment until SIGTERM, at which it saves its state."""
-    secret, port = os.environ.pop(SECRET_VARIABLE), int(os.environ[PORT_VARIABLE])
+    secret, port = Path(os.environ.pop(SECRET_FILE_VARIABLE)).read_text(), int(os.environ[PORT_VARIABLE])
     os.environ.pop("PYTHONPATH", None)
     _compile_ministack()
     confine(_readable(), [Path.cwd(), Path("/dev/null")], [port, _ANY_FREE_PORT])
@@ -109,6 +109,7 @@ def main() -> None:
         log_config=None,  # MiniStack has configured logging
         access_log=False,
         server_header=False,
+        date_header=False,  # MiniStack writes its own
         ws="none",
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
