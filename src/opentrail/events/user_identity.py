@@ -51,6 +51,12 @@ def as_other_account(principal: Principal) -> dict[str, Any]:
     }
 
 
+def shown_arn(principal: Principal, account_id: str) -> str:
+    """The ``arn`` of the element in the copy for one account; empty where that copy shows none."""
+    shows = principal.account_id == account_id and principal.type not in _SPECIAL
+    return principal.arn if shows and principal.type is not PrincipalType.UNKNOWN else ""
+
+
 def service_identity(account_id: str, invoked_by: str) -> dict[str, Any]:
     """The element of service events: no ``type`` (cloudtrail fact sheet 1.9, measured)."""
     return {"accountId": cut(account_id), "invokedBy": cut(invoked_by)}
