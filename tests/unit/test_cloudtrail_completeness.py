@@ -33,7 +33,9 @@ def test_handlers_that_write_are_those_that_change_something() -> None:
 
 def test_every_error_code_is_modelled(model: "botocore.model.ServiceModel") -> None:
     """Each exception that the handlers, names and refusals mention is an error shape of the model."""
-    sources = [*Path(package.__path__[0]).glob("*.py"), Path(package.__path__[0]).parent.parent / "trails" / "names.py"]
+    root = Path(package.__path__[0]).parent.parent
+    sources = [*Path(package.__path__[0]).glob("*.py"), root / "trails" / "names.py"]
+    sources += root.glob("events/selectors*.py")
     mentioned = {code for source in sources for code in re.findall(r'"(\w+Exception)"', source.read_text())}
     assert len(mentioned) > 10
     assert mentioned <= set(model.shape_names)
@@ -49,6 +51,8 @@ def test_answers_have_members_of_the_model_only(model: "botocore.model.ServiceMo
         "DescribeTrails": world.call("DescribeTrails"),
         "ListTrails": world.call("ListTrails"),
         "GetTrail": world.call("GetTrail", Name="audit"),
+        "PutEventSelectors": world.call("PutEventSelectors", TrailName="audit", EventSelectors=[{}]),
+        "GetEventSelectors": world.call("GetEventSelectors", TrailName="audit"),
     }
     for operation, answer in answers.items():
         output = model.operation_model(operation).output_shape

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from opentrail.events.selectors import read
 from opentrail.state.database import Database
 from opentrail.trails.store import DeliveryStatus, Trails
 from opentrail.trails.trail import Trail
@@ -27,6 +28,7 @@ def trail(**changes: Any) -> Trail:
         "started_at": NOW,
         "is_logging": True,
         "tags": {"team": "audit", "empty": None},
+        "selectors": read({"EventSelectors": [{"ReadWriteType": "WriteOnly"}]}),
     }
     return Trail(**{**values, **changes})
 
@@ -40,7 +42,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
 
 
 def test_a_trail_survives_a_restart(database: Database) -> None:
-    """What was committed is read back equal, microseconds, tags and all."""
+    """What was committed is read back equal, microseconds, tags, event selectors and all."""
     trails = Trails(database)
     with database.unit() as unit:
         trails.put(unit, trail())

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 
 from opentrail.errors import ApiError
+from opentrail.events.selectors import DEFAULT
+from opentrail.events.selectors_matching import EventFacts
+from opentrail.events.selectors_request import parse_selectors
 from opentrail.trails.names import check_bucket_name, check_prefix, check_trail_name, marker_key, parse_reference
 from opentrail.trails.routing import routes
-from opentrail.trails.trail import Trail, TrailSet
+from opentrail.trails.trail import Trail
+from opentrail.trails.trail_set import TrailSet
 
 ACCOUNT = "123456789012"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -28,17 +32,30 @@ def trail(name: str = "audit", **changes: Any) -> Trail:
     return Trail(**{**values, **changes})
 
 
-def routed(*trails: Trail, **changes: Any) -> tuple[str, ...]:
+def routed(*trails: Trail, account_id: str = ACCOUNT, region: str = "us-east-1", **changes: Any) -> tuple[str, ...]:
     """The routes of a management event in us-east-1, changed as told."""
-    facts: dict[str, Any] = {
-        "account_id": ACCOUNT,
-        "region": "us-east-1",
-        "event_source": "opsworks-cm.amazonaws.com",
-        "event_name": "CreateServer",
-        "read_only": False,
-        "management_event": True,
-    }
-    return routes(TrailSet(trails), **{**facts, **changes})
+    facts = EventFacts(
+        **{
+            "event_category": "Management",
+            "read_only": False,
+            "event_source": "opsworks-cm.amazonaws.com",
+            "event_name": "CreateServer",
+            **changes,
+        }
+    )
+    return routes(
+        TrailSet(trails),
+        account_id=account_id,
+        region=region,
+        event_source=facts.event_source,
+        event_category=facts.event_category,
+        facts=lambda: facts,
+    )
+
+
+def selecting(name: str, **members: Any) -> Trail:
+    """A trail with event selectors, given as members of the API."""
+    return trail(name, selectors=parse_selectors(members))
 
 
 @pytest.mark.parametrize("name", ["abc", "a" * 128, "My-Trail_1.x", "1.2.3", "1.2.3.4.5"])
@@ -194,9 +211,57 @@ def test_management_events_go_to_logging_trails_that_see_the_region() -> None:
     assert routed(single, wide, account_id="210987654321") == ()
 
 
-def test_data_events_go_nowhere() -> None:
-    """The default selector has no data events."""
-    assert routed(trail(), management_event=False, event_source="s3.amazonaws.com") == ()
+UPLOAD: dict[str, Any] = {
+    "event_category": "Data",
+    "event_source": "s3.amazonaws.com",
+    "event_name": "PutObject",
+    "resources": (("AWS::S3::Object", "arn:aws:s3:::ledger/k"), ("AWS::S3::Bucket", "arn:aws:s3:::ledger")),
+}
+LEDGER = [{"DataResources": [{"Type": "AWS::S3::Object", "Values": ["arn:aws:s3:::ledger/"]}]}]
+
+
+def test_data_events_go_to_trails_that_ask_for_them_only() -> None:
+    """The default selector has none; a trail that selects the bucket has them, by the same rules of regions."""
+    plain, ledger = trail("plain"), selecting("ledger", EventSelectors=LEDGER)
+    assert routed(plain, **UPLOAD) == ()
+    assert routed(plain, ledger, **UPLOAD) == (ledger.trail_id,)
+    assert routed(plain, ledger) == (ledger.trail_id, plain.trail_id)
+    assert routed(plain, ledger, region="eu-west-1", **UPLOAD) == ()
+    assert routed(plain, ledger, account_id="210987654321", **UPLOAD) == ()
+    assert routed(ledger.stopped(NOW), plain, **UPLOAD) == ()
+
+
+def test_management_events_go_where_a_selector_wants_them() -> None:
+    """Beside a trail that takes all, one takes reads only and one nothing of the kind."""
+    reads = selecting("reads", EventSelectors=[{"ReadWriteType": "ReadOnly"}])
+    none = selecting("none", EventSelectors=[{**LEDGER[0], "IncludeManagementEvents": False}])
+    assert routed(reads, none, trail("whole")) == (trail("whole").trail_id,)
+    assert routed(reads, none, trail("whole"), read_only=True) == (reads.trail_id, trail("whole").trail_id)
+
+
+def test_the_facts_of_an_event_are_gathered_only_where_a_selector_asks() -> None:
+    """Events that every trail takes, or none wants, cost no look at their facts."""
+
+    def unasked() -> EventFacts:
+        raise AssertionError
+
+    for category, expected in (("Management", ("id-audit-us-east-1",)), ("Data", ())):
+        found = routes(
+            TrailSet([trail()]),
+            account_id=ACCOUNT,
+            region="us-east-1",
+            event_source="s3.amazonaws.com",
+            event_category=category,
+            facts=unasked,
+        )
+        assert found == expected
+
+
+def test_new_selectors_are_a_new_generation() -> None:
+    """Putting selectors counts as a change, and only custom ones are called so."""
+    changed = trail().selecting(parse_selectors({"EventSelectors": LEDGER}))
+    assert (changed.generation, changed.has_custom_selectors, trail().has_custom_selectors) == (2, True, False)
+    assert not changed.selecting(DEFAULT).has_custom_selectors
 
 
 def test_global_service_events_belong_to_us_east_1() -> None:

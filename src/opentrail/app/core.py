@@ -21,6 +21,8 @@ from opentrail.errors import ApiError, ConfigError
 from opentrail.events.call import Call, Outcome
 from opentrail.events.classify import is_read_only
 from opentrail.events.record import ServiceEvent
+from opentrail.events.selectors import Category
+from opentrail.events.selectors_facts import category_of, facts_of_call, facts_of_service_event
 from opentrail.gateway.authorise import authorise
 from opentrail.gateway.dispatch import Dispatcher, Hosted
 from opentrail.gateway.permissions import FindResource, Resource
@@ -43,7 +45,7 @@ from opentrail.state.private_files import write_private
 from opentrail.state.sealing import Seal
 from opentrail.trails.routing import routes
 from opentrail.trails.store import Trails
-from opentrail.trails.trail import TrailSet
+from opentrail.trails.trail_set import TrailSet
 from opentrail.version import __version__
 
 log = logging.getLogger(__name__)
@@ -193,19 +195,21 @@ class Core:
             account_id=event.account_id,
             region=event.region,
             event_source=event.event_source,
-            event_name=event.event_name,
-            read_only=event.read_only,
-            management_event=True,
+            event_category=Category.MANAGEMENT,
+            facts=lambda: facts_of_service_event(event),
         )
 
-    def _routes(self, call: Call, _outcome: Outcome, recipient: str) -> tuple[str, ...]:
-        return _routes_of(self.trails.snapshot, call, recipient)
+    def _routes(self, call: Call, outcome: Outcome, recipient: str) -> tuple[str, ...]:
+        return _routes_of(self.trails.snapshot, call, outcome, recipient)
 
     def _new_routes(self, unit: Unit, call: Call) -> tuple[str, ...]:
-        """The trails that take a call's record once this unit is committed: StartLogging is in the trail it starts."""
+        """The trails that take a call's record once this unit is committed: StartLogging is in the trail it starts,
+        and PutEventSelectors in the one that it makes listen.
+        """
         if call.event_source != "cloudtrail.amazonaws.com":
             return ()
-        return _routes_of(self.trails.within(unit), call, call.account_id)
+        succeeded = Outcome(completed_at=call.received_at)
+        return _routes_of(self.trails.within(unit), call, succeeded, call.account_id)
 
     def _report_recovery(self) -> None:
         """Accepted damage leaves a record, in the default account's trails."""
@@ -228,15 +232,14 @@ class Core:
         self.internal.happened(event)
 
 
-def _routes_of(snapshot: TrailSet, call: Call, recipient: str) -> tuple[str, ...]:
+def _routes_of(snapshot: TrailSet, call: Call, outcome: Outcome, recipient: str) -> tuple[str, ...]:
     return routes(
         snapshot,
         account_id=recipient,
         region=call.region,
         event_source=call.event_source,
-        event_name=call.event_name,
-        read_only=call.read_only,
-        management_event=call.management_event,
+        event_category=category_of(call),
+        facts=lambda: facts_of_call(call, outcome, recipient),
     )
 
 

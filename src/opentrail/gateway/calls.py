@@ -13,7 +13,8 @@ from opentrail.events.classify import is_read_only
 from opentrail.gateway.admit import Claim
 from opentrail.gateway.exchange import Incoming
 from opentrail.identity.principal import Principal, PrincipalType
-from opentrail.trails.routing import GLOBAL_EVENT_SOURCES, GLOBAL_SERVICE_REGION
+from opentrail.trails.keepers import GLOBAL_SERVICE_REGION
+from opentrail.trails.routing import GLOBAL_EVENT_SOURCES
 
 UNKNOWN_NAME = "Unknown"
 _ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]{1,128})(?:&|$)")

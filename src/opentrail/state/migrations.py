@@ -72,9 +72,17 @@ def _to_2(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _to_3(_: sa.Connection) -> None:
-    """The state stays as it is. From format 3 on the journal may hold intents, which a release of format 2 would take
-    for records and deliver: it must refuse the HOME."""
+def _to_3(connection: sa.Connection) -> None:
+    """Trails have event selectors; null stands for those of a new trail, which is what every trail had.
+
+    From format 3 on the journal may hold intents, which a release of format 2 would take for records and deliver: that
+    it refuses the HOME is what the number is for.
+    """
+    found = sa.inspect(connection)
+    if "trails" not in found.get_table_names():
+        return
+    if all(column["name"] != "selectors" for column in found.get_columns("trails")):  # the stamp may have failed
+        connection.exec_driver_sql("ALTER TABLE trails ADD COLUMN selectors TEXT")
 
 
 STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3}

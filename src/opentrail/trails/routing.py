@@ -1,11 +1,12 @@
 """Which trails keep an event: the routes that are decided when its record is made and stored with the frame.
 
-Pure. So far every trail has CloudTrail's default selector: all management events, no data events (fact sheet 6.5).
+Pure. An event belongs to the trails of the recipient's account that log, are visible where it happened, and have an
+event selector that takes it (cloudtrail fact sheet 6.3, 6.5): no data event is kept unless a selector asks for it.
 """
 
-from opentrail.trails.trail import Trail, TrailSet
+from opentrail.trails.keepers import Facts
+from opentrail.trails.trail_set import TrailSet
 
-GLOBAL_SERVICE_REGION = "us-east-1"
 GLOBAL_EVENT_SOURCES = frozenset(
     {"iam.amazonaws.com", "cloudfront.amazonaws.com", "organizations.amazonaws.com", "route53.amazonaws.com"}
 )
@@ -14,26 +15,14 @@ global endpoint arrives with region us-east-1 already, and its regional endpoint
 
 
 def routes(
-    snapshot: TrailSet,
-    *,
-    account_id: str,
-    region: str,
-    event_source: str,
-    event_name: str,  # noqa: ARG001  # selectors on names come with event selectors; callers must pass it already
-    read_only: bool,  # noqa: ARG001  # same
-    management_event: bool,
+    snapshot: TrailSet, *, account_id: str, region: str, event_source: str, event_category: str, facts: Facts
 ) -> tuple[str, ...]:
-    """The ids of the trails of ``account_id`` (the recipient of the record) that keep this event, in a stable order."""
-    if not management_event:
+    """The ids of the trails of ``account_id`` (the recipient of the record) that keep this event, in a stable order.
+
+    ``facts`` gathers what selectors ask about, which is not needed for most events; it must agree with the rest.
+    """
+    if event_category not in snapshot.categories:
         return ()
-    is_global = event_source in GLOBAL_EVENT_SOURCES
-    where = GLOBAL_SERVICE_REGION if is_global else region
-    return tuple(
-        trail.trail_id
-        for trail in snapshot.logging(account_id)
-        if trail.is_visible_in(where) and _keeps_global(trail, is_global=is_global)
-    )
-
-
-def _keeps_global(trail: Trail, *, is_global: bool) -> bool:
-    return trail.include_global_service_events or not is_global
+    keepers = snapshot.keepers(account_id)
+    place = keepers.of_global_services if event_source in GLOBAL_EVENT_SOURCES else keepers.in_region(region)
+    return place.of(event_category, facts)

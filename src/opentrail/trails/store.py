@@ -13,9 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from opentrail.events.selectors import from_text, text_of
 from opentrail.state.database import Database, Unit, metadata
 from opentrail.trails.names import parse_reference
-from opentrail.trails.trail import Trail, TrailSet
+from opentrail.trails.trail import Trail
+from opentrail.trails.trail_set import TrailSet
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -58,6 +60,7 @@ trails_table = sa.Table(
     sa.Column("deleted_at", Instant),
     sa.Column("tags", sa.Text, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("selectors", sa.Text),  # as ``selectors.text_of`` writes them: null for those of a new trail
 )
 sa.Index(
     "trails_live_name",
@@ -132,6 +135,7 @@ class Trails:
         """Write a trail, new or changed."""
         row = {column.name: getattr(trail, column.name) for column in trails_table.columns}
         row["tags"] = json.dumps(trail.tags)
+        row["selectors"] = text_of(trail.selectors)
         unit.execute(sa.delete(trails_table).where(trails_table.c.trail_id == trail.trail_id))
         unit.execute(sa.insert(trails_table).values(**row))
         unit.after_commit(self.reload)
@@ -164,4 +168,6 @@ class Trails:
 
 def _load(connection: sa.Connection) -> TrailSet:
     rows = connection.execute(sa.select(trails_table)).mappings()
-    return TrailSet(Trail(**{**row, "tags": json.loads(row["tags"])}) for row in rows)
+    return TrailSet(
+        Trail(**{**row, "tags": json.loads(row["tags"]), "selectors": from_text(row["selectors"])}) for row in rows
+    )

@@ -1,4 +1,4 @@
-"""A trail as a value, its transitions, and a set of trails that answers questions about visibility and limits.
+"""A trail as a value, and its transitions.
 
 Pure: a transition returns a new trail; nothing here reads a clock or a database. ``trail_id`` never changes and is the
 route that frames in the journal carry; a later trail of the same name is another trail.
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from opentrail.trails.names import TrailReference, trail_arn
+from opentrail.events.selectors import DEFAULT, Selectors
+from opentrail.trails.names import trail_arn
 
-MAX_TRAILS_PER_REGION = 5
 MAX_TAGS = 50
 
 
@@ -35,12 +35,18 @@ class Trail:
     stopped_at: datetime | None = None
     deleted_at: datetime | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
+    selectors: Selectors = DEFAULT
     generation: int = 1
 
     @property
     def arn(self) -> str:
         """The trail's ARN, in its home region."""
         return trail_arn(self.account_id, self.home_region, self.name)
+
+    @property
+    def has_custom_selectors(self) -> bool:
+        """Whether the trail selects other events than a new trail does."""
+        return self.selectors != DEFAULT
 
     def is_visible_in(self, region: str) -> bool:
         """Whether the trail, or its shadow, exists in ``region`` (cloudtrail fact sheet 6.3)."""
@@ -82,6 +88,10 @@ class Trail:
             ),
         )
 
+    def selecting(self, selectors: Selectors) -> "Trail":
+        """With these event selectors in place of all it had."""
+        return self._changed(selectors=selectors)
+
     def tagged(self, tags: Mapping[str, str | None]) -> "Trail":
         """With these tags added; a key that exists gets the new value."""
         return self._changed(tags={**self.tags, **tags})
@@ -93,65 +103,3 @@ class Trail:
 
     def _changed(self, **changes: object) -> "Trail":
         return replace(self, generation=self.generation + 1, **changes)  # type: ignore[arg-type]  # callers are above
-
-
-class TrailSet:
-    """An immutable set of trails, asked by name, by region and by route. Deleted trails are known by their id only."""
-
-    def __init__(self, trails: Iterable[Trail] = ()) -> None:
-        self._by_id = {trail.trail_id: trail for trail in trails}
-        by_account: dict[str, list[Trail]] = {}
-        for trail in sorted(self._by_id.values(), key=lambda trail: (trail.name, trail.home_region)):
-            if trail.deleted_at is None:
-                by_account.setdefault(trail.account_id, []).append(trail)
-        self._by_account = {account_id: tuple(found) for account_id, found in by_account.items()}
-        logging = ((account_id, [t for t in found if t.is_logging]) for account_id, found in by_account.items())
-        self._logging = {account_id: tuple(found) for account_id, found in logging if found}
-
-    def get(self, trail_id: str) -> Trail | None:
-        """The trail of a route, also when it is deleted but not yet forgotten."""
-        return self._by_id.get(trail_id)
-
-    def every(self) -> tuple[Trail, ...]:
-        """All trails, deleted ones included, in no order that means anything."""
-        return tuple(self._by_id.values())
-
-    def of(self, account_id: str) -> tuple[Trail, ...]:
-        """The account's trails over all regions, by name."""
-        return self._by_account.get(account_id, ())
-
-    def logging(self, account_id: str) -> tuple[Trail, ...]:
-        """The account's trails that log."""
-        return self._logging.get(account_id, ())
-
-    def find(self, reference: TrailReference, account_id: str) -> Trail | None:
-        """The trail that ``account_id`` refers to; a name finds the region's own trail before another's shadow."""
-        if reference.account_id != account_id:
-            return None
-        named = [trail for trail in self.of(account_id) if trail.name == reference.name]
-        own = (trail for trail in named if trail.home_region == reference.region)
-        shadows = (trail for trail in named if trail.is_multi_region and not reference.by_arn)
-        return next(own, None) or next(shadows, None)
-
-    def has_name_conflict(self, trail: Trail) -> bool:
-        """Whether another trail of the account bears the name in a region where ``trail`` is visible too."""
-        return any(other.name == trail.name and _meet(other, trail) for other in self._others(trail))
-
-    def exceeds_limit(self, trail: Trail) -> bool:
-        """Whether ``trail`` would be one too many in a region that it is visible in.
-
-        Five per region; a multi-region trail counts in every region (cloudtrail fact sheet 6.1).
-        """
-        others = self._others(trail)
-        regions = {trail.home_region}
-        if trail.is_multi_region:
-            regions |= {other.home_region for other in others}
-        fullest = max(sum(other.is_visible_in(region) for other in others) for region in regions)
-        return fullest >= MAX_TRAILS_PER_REGION
-
-    def _others(self, trail: Trail) -> list[Trail]:
-        return [other for other in self.of(trail.account_id) if other.trail_id != trail.trail_id]
-
-
-def _meet(one: Trail, other: Trail) -> bool:
-    return one.is_visible_in(other.home_region) or other.is_visible_in(one.home_region)

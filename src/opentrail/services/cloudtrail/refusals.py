@@ -10,7 +10,7 @@ from typing import Any
 from opentrail.errors import ApiError
 
 _LAKE = "CloudTrail Lake (event data stores, channels, queries, dashboards and imports) is not available"
-_SELECTORS = "event selectors are not available; every trail logs all management events"
+_CONFIGURATION = "event configuration (aggregated events, larger events, context) is not available"
 _INSIGHTS = "CloudTrail Insights is not available"
 _ORGANIZATIONS = "organization trails and delegated administrators are not available"
 
@@ -37,7 +37,7 @@ _BY_REASON: Mapping[str, tuple[str, ...]] = {
         *("SearchSampleQueries", "StartDashboardRefresh", "StartEventDataStoreIngestion", "StartImport", "StartQuery"),
         *("StopEventDataStoreIngestion", "StopImport", "UpdateChannel", "UpdateDashboard", "UpdateEventDataStore"),
     ),
-    _SELECTORS: ("GetEventSelectors", "PutEventSelectors", "GetEventConfiguration", "PutEventConfiguration"),
+    _CONFIGURATION: ("GetEventConfiguration", "PutEventConfiguration"),
     _INSIGHTS: ("GetInsightSelectors", "PutInsightSelectors", "ListInsightsData", "ListInsightsMetricData"),
     _ORGANIZATIONS: ("RegisterOrganizationDelegatedAdmin", "DeregisterOrganizationDelegatedAdmin"),
     "resource-based policies of channels, event data stores and dashboards are not available": (

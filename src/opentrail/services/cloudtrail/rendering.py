@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from opentrail.events.selectors import members_of
 from opentrail.trails.store import DeliveryStatus
 from opentrail.trails.trail import Trail
 
@@ -28,9 +29,14 @@ def description_of(trail: Trail) -> dict[str, Any]:
     return {
         **settings_of(trail),
         "HomeRegion": trail.home_region,
-        "HasCustomEventSelectors": False,
+        "HasCustomEventSelectors": trail.has_custom_selectors,
         "HasInsightSelectors": False,
     }
+
+
+def selectors_of(trail: Trail, *, in_order_of_fields: bool = False) -> dict[str, Any]:
+    """What PutEventSelectors and GetEventSelectors answer; ``in_order_of_fields`` as for ``members_of``."""
+    return {"TrailARN": trail.arn, **members_of(trail.selectors, in_order_of_fields=in_order_of_fields)}
 
 
 def status_of(trail: Trail, delivery: DeliveryStatus) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import Any
 from opentrail.clock import Clock, Entropy
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
+from opentrail.events.selectors_request import parse_selectors
 from opentrail.services.cloudtrail.preflight import Preflight
 from opentrail.services.cloudtrail.refusals import refuse_unsupported_settings
-from opentrail.services.cloudtrail.rendering import description_of, settings_of, status_of, tags_of
+from opentrail.services.cloudtrail.rendering import description_of, selectors_of, settings_of, status_of, tags_of
 from opentrail.services.cloudtrail.tags import check_tag_count, read_tags
 from opentrail.services.operation import operation
 from opentrail.state.database import Unit
@@ -20,7 +21,8 @@ from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketDirectory, BucketPolicyMode
 from opentrail.trails.names import TrailReference, check_trail_name, parse_reference
 from opentrail.trails.store import Trails
-from opentrail.trails.trail import MAX_TRAILS_PER_REGION, Trail, TrailSet
+from opentrail.trails.trail import Trail
+from opentrail.trails.trail_set import MAX_TRAILS_PER_REGION, TrailSet
 
 Request = Mapping[str, Any]
 Response = Mapping[str, Any]
@@ -103,6 +105,12 @@ class CloudTrailService:
         listed = (trail for trail in chosen if shadows or trail.home_region == call.region)
         return {"trailList": [description_of(trail) for trail in listed]}
 
+    @operation("GetEventSelectors")
+    def get_event_selectors(self, call: Call, request: Request) -> Response:
+        """The event selectors of a trail, in any region where it is visible."""
+        trail = self._known_trail(call, request["TrailName"], self._trails.snapshot)
+        return selectors_of(trail, in_order_of_fields=True)
+
     @operation("GetTrail")
     def get_trail(self, call: Call, request: Request) -> Response:
         """One trail's settings."""
@@ -128,6 +136,13 @@ class CloudTrailService:
         _refuse_token(request, "InvalidNextTokenException")
         trails = self._trails.of(call.account_id)
         return {"Trails": [{"TrailARN": t.arn, "Name": t.name, "HomeRegion": t.home_region} for t in trails]}
+
+    @operation("PutEventSelectors", writes=True)
+    def put_event_selectors(self, call: Call, request: Request, unit: Unit) -> Response:
+        """Give a trail other event selectors, basic or advanced, in place of all it had."""
+        trail = self._own_trail(call, request["TrailName"], unit).selecting(parse_selectors(request))
+        self._trails.put(unit, trail)
+        return selectors_of(trail)
 
     @operation("RemoveTags", writes=True)
     def remove_tags(self, call: Call, request: Request, unit: Unit) -> Response:
