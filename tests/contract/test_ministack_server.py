@@ -1,21 +1,27 @@
 """The embedded MiniStack: closed to strangers, confined, tenants apart, its state back after a clean stop."""
 
+import gzip
 import io
 import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+import textwrap
 import time
 import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from opentrail.aws.sigv4 import Scope, SigningKey, sign
 from opentrail.errors import ConfigError
 from opentrail.local import ministack
 from opentrail.local.ministack_services import served_by_ministack
@@ -25,7 +31,7 @@ from tests.support.ministack import ACCOUNT, MiniStackHome, running_ministack
 
 pytest.importorskip("ministack", reason="the extra [local] is not installed")
 
-# One read of each service; all that need no parameters but those given.
+# One read of each service, with the parameters that it must have.
 READS: dict[str, tuple[str, dict[str, object]]] = {
     "account": ("ListRegions", {}),
     "acm": ("ListCertificates", {}),
@@ -188,6 +194,9 @@ def test_stopping_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
     """A stop in the middle of the start ends the process and the start, without an error in the log of ours."""
     made = MiniStackHome(tmp_path)
     made.server.start()
+    made.server.stop()
+    assert made.supervisor.child(ministack.CHILD_NAME) is None
+    made.server.start()
     while (child := made.supervisor.child(ministack.CHILD_NAME)) is None or (pid := child.pid) is None:
         time.sleep(0.001)
     made.server.stop()
@@ -222,6 +231,29 @@ def test_another_secret_is_refused(home: MiniStackHome, service: str) -> None:
 def test_unsigned_requests_are_refused(home: MiniStackHome, path: str) -> None:
     """Without a signature nothing answers, its own pages included."""
     assert status(home.server.endpoint + path) == 403
+
+
+def test_metrics_sent_as_cbor_are_kept(home: MiniStackHome) -> None:
+    """The newest protocol of CloudWatch's clients arrives with its content, compressed as they compress it."""
+    datum = b"\xa1\x6aMetricName\x67latency"
+    body = gzip.compress(b"\xa2\x69Namespace\x64Mine\x6aMetricData\x81" + datum)
+    path = "/service/GraniteServiceVersion20100801/operation/PutMetricData"
+    now = datetime.now(UTC)
+    scope = Scope(f"{now:%Y%m%d}", "us-east-1", "monitoring")
+    headers = {
+        "host": home.server.endpoint.removeprefix("http://"),
+        "content-type": "application/cbor",
+        "content-encoding": "gzip",
+        "smithy-protocol": "rpc-v2-cbor",
+    }
+    key = SigningKey(home.server.secret_access_key, scope)
+    how = {"access_key_id": ACCOUNT, "scope": scope, "signed_at": now, "payload_hash": "UNSIGNED-PAYLOAD"}
+    headers |= sign("POST", path, "", headers, key=key, **how)  # type: ignore[arg-type] # a dict of mixed values
+    request = urllib.request.Request(home.server.endpoint + path, body, headers, method="POST")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.headers["smithy-protocol"] == "rpc-v2-cbor"
+    metrics = home.client("cloudwatch").list_metrics(Namespace="Mine")["Metrics"]
+    assert [metric["MetricName"] for metric in metrics] == ["latency"]
 
 
 def test_its_own_paths_are_closed_to_signed_requests_too(home: MiniStackHome) -> None:
@@ -345,6 +377,32 @@ def test_a_killed_server_comes_back_as_it_was_at_the_last_clean_stop(tmp_path: P
             except BotoCoreError:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
+
+
+def test_it_saves_its_state_and_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """After SIGKILL of the process that started it no server is left, and the next one has its queues."""
+    script = """
+        import sys, time
+        from pathlib import Path
+        from tests.support.ministack import running_ministack
+        with running_ministack(Path(sys.argv[1])) as home:
+            home.client("sqs").create_queue(QueueName="q")
+            print(home.child().pid, flush=True)
+            time.sleep(600)
+    """
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=root
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while identify(pid) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    with running_ministack(tmp_path) as again:
+        assert queues(again) == ["q"]
 
 
 def test_a_taken_port_is_chosen_anew(tmp_path: Path) -> None:

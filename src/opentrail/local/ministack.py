@@ -119,6 +119,7 @@ class MiniStack:
         self._supervisor.stop(CHILD_NAME)
         if self._starting is not None:
             self._starting.join()
+            self._supervisor.stop(CHILD_NAME)  # it may have come into being only after the first one
 
     def problem(self) -> str | None:
         """Why it cannot be called at the moment; None when it can."""

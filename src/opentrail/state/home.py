@@ -80,6 +80,11 @@ class Home:
         return self.root / "seaweedfs"
 
     @property
+    def ministack(self) -> Path:
+        """The embedded MiniStack's state, secret, port and log."""
+        return self.root / "ministack"
+
+    @property
     def opsworks(self) -> Path:
         """Chef servers."""
         return self.root / "opsworks"
