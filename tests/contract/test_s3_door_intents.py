@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -71,11 +71,12 @@ def test_nothing_is_sent_on_while_intents_cannot_be_written(door: DoorServer) ->
     """A journal that takes no intent refuses the change before it happens."""
     client = door.client(A)
     door.recorder.failing = True
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: client.put_object(Bucket="intents", Key="new", Body=b"x"),
         lambda: client.put_object(Bucket="intents", Key="new", Body=b"x" * 2_000_000),
         lambda: client.create_bucket(Bucket="intents-3"),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(ClientError) as caught:
             change()
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503

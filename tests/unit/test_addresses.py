@@ -17,6 +17,7 @@ THEIRS, OURS = "http://127.0.0.1:9324", "https://trail.example:4566"
         (f'{{"QueueUrl":"{THEIRS}/1/q"}}', f'{{"QueueUrl":"{OURS}/1/q"}}'),
         (f"<QueueUrl>{THEIRS}/1/q</QueueUrl>", f"<QueueUrl>{OURS}/1/q</QueueUrl>"),
         (THEIRS, OURS),
+        ('{"Address":"127.0.0.1:9324"}', '{"Address":"trail.example:4566"}'),
         (
             '{"u":"http:\\/\\/127.0.0.1:9324\\/1"}',
             '{"u":"https:\\/\\/trail.example:4566\\/1"}',
@@ -25,7 +26,7 @@ THEIRS, OURS = "http://127.0.0.1:9324", "https://trail.example:4566"
         (f"{THEIRS}0/other-port", f"{THEIRS}0/other-port"),
         (f"{THEIRS}.example/other-host", f"{THEIRS}.example/other-host"),
         ("http://127.0.0.1/no-port", "http://127.0.0.1/no-port"),
-        ("https://127.0.0.1:9324/other-scheme", "https://127.0.0.1:9324/other-scheme"),
+        ("http://127.0.0.1:93240/longer-port", "http://127.0.0.1:93240/longer-port"),
     ],
 )
 def test_whole_origins_are_replaced(before: str, after: str) -> None:

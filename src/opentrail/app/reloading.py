@@ -75,7 +75,7 @@ class Reloading:
             self.reload()
         except ConfigError as problem:
             for text in problem.problems:
-                log.error("not reloaded: %s", text)
+                log.error("not reloaded: %s", text)  # noqa: TRY400 - a trace says nothing to who wrote the file
         except Exception:
             log.exception("not reloaded")
 

@@ -132,7 +132,7 @@ class BehindUs:
                 raise ConfigError(f"local.ministack: {reason}")
             log.info("%s; services that nothing else serves are refused", reason)
             return None
-        return MiniStack(self._world.home.root / "ministack", supervisor, self._world.clock, self._world.entropy)
+        return MiniStack(self._world.home.ministack, supervisor, self._world.clock, self._world.entropy)
 
 
 def _where(name: str, upstream: UpstreamSettings) -> Where:

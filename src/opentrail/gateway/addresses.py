@@ -2,13 +2,14 @@
 
 Services answer addresses of themselves (SQS queue URLs, API endpoints) that a caller must be able to use, and he can
 only use ours. Only whole origins are replaced (``http://127.0.0.1:9324`` where nothing of a host name or port follows),
-in the forms in which they stand in JSON, XML and forms. What is recorded of a request is what the caller sent.
+in the forms in which they stand in JSON, XML and forms, and hosts with their port by themselves (DynamoDB's
+DescribeEndpoints). What is recorded of a request is what the caller sent.
 """
 
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 _ENDS = rb"(?![0-9A-Za-z.:-])"
 
@@ -27,6 +28,9 @@ class Replacer:
         for origin in origins:
             for spell in (_plain, _escaped, _quoted, _quoted_low):
                 self._forms[spell(origin)] = spell(ours)
+            host = urlsplit(origin).netloc
+            if ":" in host:
+                self._forms[host.encode()] = urlsplit(ours).netloc.encode()
         longest_first = sorted(self._forms, key=len, reverse=True)
         self._pattern = (
             re.compile(b"(?:%b)%b" % (b"|".join(map(re.escape, longest_first)), _ENDS)) if self._forms else None
@@ -40,7 +44,7 @@ class Replacer:
 
     def text(self, value: str) -> str:
         """A header's value (Latin-1 text) with every origin replaced."""
-        return self.body(value.encode("latin-1")).decode("latin-1") if "://" in value else value
+        return self.body(value.encode("latin-1")).decode("latin-1") if ":" in value else value
 
 
 def _plain(origin: str) -> bytes:

@@ -22,6 +22,7 @@ WHOLE_BYTES = 16 * 1024 * 1024
 
 _INLINE_BYTES = 64 * 1024
 _REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id")
+_CORS = "access-control-"  # the upstream's word on who may read it in a browser is not ours
 _OURS = frozenset({"server", "date", "connection", "alt-svc", "strict-transport-security"})
 
 
@@ -35,7 +36,9 @@ class Answers:
         """Record an answer, then hand it on. Raises JournalError, and OutboundError where it ends early."""
         operation = exchange.known_call.operation
         replace = answer_replacer(exchange)
-        headers = {name: value for name, value in answer.headers.items() if name not in _OURS}
+        headers = {
+            name: value for name, value in answer.headers.items() if name not in _OURS and not name.startswith(_CORS)
+        }
         if replace is not None:
             headers = {name: replace.text(value) for name, value in headers.items()}
         request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
@@ -45,12 +48,10 @@ class Answers:
         if rest is not None:
             await self._record_head(exchange, answer, request_id, too_large=bool(body))
             return Outgoing(answer.status, headers, _continued(body, rest) if body else rest)
-        await self._record(exchange, Reply(answer.status, answer.headers, body), request_id)
         sent = body if replace is None else replace.body(body)
-        if sent is not body or "content-length" not in headers:
+        if exchange.incoming.head.method != "HEAD":
             headers["content-length"] = str(len(sent))
-        if exchange.incoming.head.method == "HEAD":
-            headers["content-length"] = answer.headers.get("content-length", "0")
+        await self._record(exchange, Reply(answer.status, headers, sent), request_id)
         return Outgoing(answer.status, headers, sent)
 
     async def _record_head(

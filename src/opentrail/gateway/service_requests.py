@@ -3,14 +3,19 @@
 import asyncio
 import re
 import zlib
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from opentrail.aws.model import Service
+from opentrail.aws.model import Operation, Service
 from opentrail.aws.protocols import speaking
 from opentrail.errors import ApiError
+from opentrail.events.call import Call
+from opentrail.events.classify import is_read_only
 from opentrail.gateway.addresses import Replacer, replacer
 from opentrail.gateway.authorise import Directory, authorise_behind
 from opentrail.gateway.calls import parsed
+from opentrail.gateway.permissions import Permission, service_of
 from opentrail.gateway.s3_forwarded import without_digests
 from opentrail.gateway.service_evidence import ServiceExchange
 from opentrail.gateway.spool import MAX_BYTES, Spool
@@ -19,6 +24,22 @@ from opentrail.gateway.upstream import Payload
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
 _REST = frozenset({"rest-json", "rest-xml"})
 _INLINE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class _Facts:
+    event_name: str
+    read_only: bool
+    management_event: bool
+    resources: tuple[Mapping[str, str], ...]
+
+
+def describe(operation: Operation, parameters: Mapping[str, Any], *, account_id: str, region: str) -> _Facts:
+    return _Facts(operation.name, is_read_only(operation.service.event_source, operation.name), True, ())
+
+
+def permissions_of(call: Call) -> list[Permission]:
+    return [Permission(f"{service_of(call)}:{call.event_name}")]
 
 
 class Decoder:

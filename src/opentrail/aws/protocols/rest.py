@@ -16,7 +16,6 @@ from opentrail.aws.protocols.rest_routes import query_fields, routes_of, templat
 from opentrail.aws.protocols.scalars import Unreadable, UnreadableReplyError
 from opentrail.errors import ApiError
 
-
 _NO_CONTENT = 204
 
 
