@@ -159,8 +159,9 @@ def test_further_folders_add_services(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("service", "operation", "facts"),
     [
-        ("lambda", "Invoke", {"streams_in", "streams_out"}),
-        ("lambda", "InvokeWithResponseStream", {"streams_in", "event_stream_out"}),
+        ("lambda", "Invoke", set()),
+        ("lambda", "InvokeWithResponseStream", {"event_stream_out"}),
+        ("polly", "SynthesizeSpeech", {"streams_out"}),
         ("ebs", "PutSnapshotBlock", {"streams_in", "unsigned_payload_allowed"}),
         ("lexv2-runtime", "StartConversation", {"event_stream_in", "event_stream_out"}),
         ("kinesis", "SubscribeToShard", {"event_stream_out"}),
@@ -180,5 +181,5 @@ def test_operations_say_what_the_model_says_of_them() -> None:
     assert CATALOGUE.service("account").operation("GetAccountInformation").readonly_trait is True
     assert CATALOGUE.service("sqs").operation("ListQueues").readonly_trait is None
     assert CATALOGUE.service("lambda").operation("CreateFunction").success_status == 201
-    assert CATALOGUE.service("lambda").operation("DeleteFunction").success_status == 204
+    assert CATALOGUE.service("lambda").operation("DeleteAlias").success_status == 204
     assert CATALOGUE.service("sqs").operation("SendMessage").success_status == 200
