@@ -29,8 +29,23 @@ TARGET_ALIASES: Mapping[str, str] = MappingProxyType(
 )
 
 EVENT_SOURCES: Mapping[str, str] = MappingProxyType(
-    # Where the name in event records is not the signing name (cloudtrail fact sheet 6.5: `rdsdata.amazonaws.com`).
-    {"rds-data": "rdsdata.amazonaws.com"}
+    # Where the name in event records is not the signing name, by the name of the model's folder.
+    {
+        "rds-data": "rdsdata.amazonaws.com",  # cloudtrail fact sheet 6.5
+        "iotsecuretunneling": "iotsecuredtunneling.amazonaws.com",  # cloudtrail fact sheet, appendix C
+        # CloudFront Developer Guide, "Logging Amazon CloudFront API calls using AWS CloudTrail", example UpdateKeys
+        "cloudfront-keyvaluestore": "edgekeyvaluestore.amazonaws.com",
+        # AWS Service Catalog AppRegistry Administrator Guide, CloudTrail log entry CreateApplication
+        "servicecatalog-appregistry": "servicecatalog-appregistry.amazonaws.com",
+        # AWS Marketplace Seller Guide, CloudTrail log entry BatchMeterUsage
+        "meteringmarketplace": "metering-marketplace.amazonaws.com",
+        # Amazon EC2 User Guide, CloudTrail log entry RegisterScalableTarget
+        "application-autoscaling": "autoscaling.amazonaws.com",
+        # IAM Identity Center User Guide, "Logging with AWS CloudTrail": access portal and OIDC (GetRoleCredentials,
+        # CreateToken)
+        "sso": "sso.amazonaws.com",
+        "sso-oidc": "sso.amazonaws.com",
+    }
 )
 
 _AWS_HOST = re.compile(r"(?P<name>.+?)(?:\.[a-z]{2}(?:-[a-z]+)+-\d+)?\.(?:amazonaws\.com(?:\.cn)?|api\.aws)")

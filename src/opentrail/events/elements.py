@@ -2,7 +2,7 @@
 
 Rules (cloudtrail fact sheet 12.1, 12.3, 12.4):
 
-* member names get their first letter lower-cased and nothing else, at every level; map keys are user data and stay;
+* members are named, and lists shown, in the service's form (``forms``, ``ec2_forms``); map keys are user data and stay;
 * members that the model does not know are not recorded: nobody can say whether they are secret;
 * absent and null members are absent; numbers and booleans keep their type; times have the service's own form;
 * binary content is recorded by its size only;
@@ -12,27 +12,33 @@ Rules (cloudtrail fact sheet 12.1, 12.3, 12.4):
 A shape is compiled once into a tree of nodes, which is kept as long as the shape itself lives.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from opentrail.aws.model import Operation, Service
+from opentrail.aws.model import Operation
+from opentrail.events import ec2_forms
 from opentrail.events.encoding import TOO_DEEP
+from opentrail.events.forms import AS_MODELLED, AS_ON_THE_WIRE, LOWER_FIRST, Form
 from opentrail.events.redaction import Redaction, redaction_of
-from opentrail.events.rendering import Blob, Content, Entries, Items, Members, Node, Secret, Time
-from opentrail.events.timestamps import form_of
+from opentrail.events.rendering import Blob, Content, Entries, Members, Node, Secret, Time
 
 
 def request_elements(operation: Operation, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """``requestParameters`` for validated parameters in wire casing; empty where there is nothing to show."""
-    return _elements(operation.input_shape, operation.service, parameters)
+    shown = _elements(operation.input_shape, operation, parameters, _request_form)
+    return ec2_forms.enclosed_request(operation, shown) if _is_ec2(operation) else shown
 
 
-def response_elements(operation: Operation, response: Mapping[str, Any]) -> dict[str, Any]:
-    """``responseElements`` for a handler's result in wire casing; empty where there is nothing to show."""
-    return _elements(operation.output_shape, operation.service, response)
+def response_elements(operation: Operation, response: Mapping[str, Any], *, request_id: str = "") -> dict[str, Any]:
+    """``responseElements`` for a result in wire casing; empty where there is nothing to show.
+
+    ``request_id`` stands in EC2's, which show it.
+    """
+    shown = _elements(operation.output_shape, operation, response, _response_form)
+    return ec2_forms.enclosed_response(operation, shown, request_id) if _is_ec2(operation) else shown
 
 
 def secrets_in(operation: Operation, parameters: Mapping[str, Any]) -> list[str]:
@@ -42,38 +48,63 @@ def secrets_in(operation: Operation, parameters: Mapping[str, Any]) -> list[str]
     """
     found: list[str] = []
     if operation.input_shape is not None:
-        compiled(operation.input_shape, operation.service).collect(parameters, found)
+        _compiled(operation.input_shape, operation, _request_form).collect(parameters, found)
     return found
 
 
-def _elements(shape: StructureShape | None, service: Service, value: Mapping[str, Any]) -> dict[str, Any]:
+def _is_ec2(operation: Operation) -> bool:
+    return operation.service.name == "ec2"
+
+
+def _request_form(operation: Operation) -> Form:
+    """How an operation's requests are shown."""
+    if _is_ec2(operation):
+        return ec2_forms.WRAPPED_REQUEST if ec2_forms.is_wrapped(operation) else ec2_forms.REQUEST
+    return _common_form(operation)
+
+
+def _response_form(operation: Operation) -> Form:
+    """How an operation's responses are shown."""
+    if _is_ec2(operation):
+        return ec2_forms.WRAPPED_RESPONSE if ec2_forms.is_wrapped(operation) else ec2_forms.RESPONSE
+    return _common_form(operation)
+
+
+def _common_form(operation: Operation) -> Form:
+    return AS_ON_THE_WIRE if operation.service.event_source in AS_MODELLED else LOWER_FIRST
+
+
+def _elements(
+    shape: StructureShape | None, operation: Operation, value: Mapping[str, Any], form: Callable[[Operation], Form]
+) -> dict[str, Any]:
     """Render one side of a call; operations without members on that side show nothing."""
     if shape is None or not value:
         return {}
     try:
-        rendered = compiled(shape, service).render(value)
+        rendered = _compiled(shape, operation, form).render(value)
     except RecursionError:
         return dict(TOO_DEEP)
     return rendered if isinstance(rendered, dict) else {}
 
 
-_compiled: WeakKeyDictionary[Shape, Node] = WeakKeyDictionary()
+_nodes: WeakKeyDictionary[Shape, Node] = WeakKeyDictionary()
 
 
-def compiled(shape: Shape, service: Service) -> Node:
-    """The renderer of a shape. A shape belongs to one service, so the shape alone is the key."""
-    node = _compiled.get(shape)
+def _compiled(shape: Shape, operation: Operation, form: Callable[[Operation], Form]) -> Node:
+    """The renderer of one side of an operation. Each side has a shape object of its own, so that alone is the key."""
+    node = _nodes.get(shape)
     if node is None:
-        node = _compiled[shape] = _Compiler(service.event_source).node(shape)
+        node = _nodes[shape] = _Compiler(operation.service.event_source, form(operation)).node(shape)
     return node
 
 
 class _Compiler:
     """Turns one shape, and all it refers to, into nodes. Structures are remembered by name, which closes recursion."""
 
-    def __init__(self, event_source: str) -> None:
+    def __init__(self, event_source: str, form: Form) -> None:
         self._redaction: Redaction = redaction_of(event_source)
-        self._time = Time(form_of(event_source))
+        self._form = form
+        self._time = Time(form.moments(event_source))
         self._structures: dict[str, Members] = {}
 
     def node(self, shape: Shape) -> Node:
@@ -81,7 +112,7 @@ class _Compiler:
         if isinstance(shape, StructureShape):
             return Content() if shape.is_document_type else self._structure(shape)
         if isinstance(shape, ListShape):
-            return Items(self._inner(shape.member))
+            return self._form.items(shape, self._inner(shape.member))
         if isinstance(shape, MapShape):
             if _is_marked(shape.key):
                 return Secret(self._redaction.replacement)
@@ -95,10 +126,9 @@ class _Compiler:
         known = self._structures.get(shape.name)
         if known is not None:
             return known
-        members = self._structures[shape.name] = Members()
+        members = self._structures[shape.name] = self._form.members(shape)
         for name, member in shape.members.items():
-            # The model's name is used, not the serialised one: for the protocols served the two agree (12.1).
-            members.add(name, name[:1].lower() + name[1:], self._member(shape.name, name, member))
+            members.add(name, self._form.name(shape, name, member), self._member(shape.name, name, member))
         return members
 
     def _member(self, structure: str, name: str, shape: Shape) -> Node:

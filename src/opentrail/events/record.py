@@ -28,6 +28,8 @@ from opentrail.events.classify import records_response
 from opentrail.events.delegation import delegation
 from opentrail.events.elements import request_elements, response_elements, secrets_in
 from opentrail.events.encoding import encode
+from opentrail.events.error_codes import recorded_error_code
+from opentrail.events.event_names import api_version
 from opentrail.events.limits import cut, encode_record, shortened
 from opentrail.events.redaction import HIDDEN
 from opentrail.events.scrubbing import scrub
@@ -57,6 +59,7 @@ KEY_ORDER = (
     "readOnly",
     "resources",
     "eventType",
+    "apiVersion",
     "managementEvent",
     "recipientAccountId",
     "sharedEventID",
@@ -89,6 +92,8 @@ def build(
     if outcome.resources:
         event["resources"] = _resources(call, outcome, recipient_account_id)
     event["eventType"] = "AwsApiCall"
+    if call.operation is not None and (version := api_version(call.operation)) is not None:
+        event["apiVersion"] = version
     event["managementEvent"] = call.management_event
     event["recipientAccountId"] = recipient_account_id
     shared = shared_event_id or _own_shared_event_id(call.principal, event_id)
@@ -177,7 +182,7 @@ def _add_result(event: dict[str, Any], call: Call, outcome: Outcome) -> None:
     """The members that say what was asked and what came of it, from errorCode to responseElements."""
     failed = outcome.error_code is not None
     if outcome.error_code is not None:
-        event["errorCode"] = cut(outcome.error_code)
+        event["errorCode"] = cut(recorded_error_code(call.event_source, outcome.error_code))
         if outcome.error_message is not None:
             event["errorMessage"] = cut(_scrubbed(call, outcome.error_message))
     event["requestParameters"] = None if _hides_request(call, outcome) else _request_parameters(call)
@@ -200,16 +205,18 @@ def _hides_request(call: Call, outcome: Outcome) -> bool:
 
 def _request_parameters(call: Call) -> Mapping[str, Any] | None:
     """The request in record form; null where it is empty or was never parsed."""
-    if not call.parameters:
+    if call.parameters is None:
         return None
     return (call.parameters if call.operation is None else request_elements(call.operation, call.parameters)) or None
 
 
 def _response_elements(call: Call, outcome: Outcome) -> Mapping[str, Any] | None:
     """The response in record form; null where it is empty."""
-    if not outcome.response:
+    if outcome.response is None:
         return None
-    return (outcome.response if call.operation is None else response_elements(call.operation, outcome.response)) or None
+    if call.operation is None:
+        return outcome.response or None
+    return response_elements(call.operation, outcome.response, request_id=call.request_id) or None
 
 
 def _scrubbed(call: Call, message: str) -> str:

@@ -48,11 +48,11 @@ class Time:
 
     __slots__ = ("_form",)
 
-    def __init__(self, form: Callable[[datetime], str]) -> None:
+    def __init__(self, form: Callable[[datetime], str | int | float]) -> None:
         self._form = form
 
     def render(self, value: Any, /) -> Any:
-        """Text for points in time; whatever else a caller sent stays as it is."""
+        """The form's text or number for points in time; whatever else a caller sent stays as it is."""
         return self._form(value) if isinstance(value, datetime) else scalar(value)
 
     def collect(self, _value: Any, _into: list[str], /) -> None:
