@@ -3,11 +3,9 @@
 import re
 
 import pytest
-from botocore.model import StructureShape
 
 from opentrail.aws.model import Catalogue
 from opentrail.events.classify import is_read_only
-from opentrail.events.redaction import redacted_members
 from opentrail.events.s3 import Location, identify
 from opentrail.events.s3_operations import LIST_CONFIGURATIONS, NOT_SERVED, OPERATIONS
 
@@ -54,30 +52,6 @@ def test_our_own_operations_are_classified() -> None:
     reads = ("SearchEvents", "CountEvents", "TailEvents", "GetAccessReport", "PreviewSelectors", "ListAccounts")
     assert all(is_read_only("opentrail.amazonaws.com", name) for name in reads)
     assert not any(is_read_only("opentrail.amazonaws.com", name) for name in ("ImportAccessKey", "StartValidation"))
-
-
-SOURCES = {
-    "opsworks-cm.amazonaws.com": "opsworkscm",
-    "sts.amazonaws.com": "sts",
-    "iam.amazonaws.com": "iam",
-    "kms.amazonaws.com": "kms",
-    "secretsmanager.amazonaws.com": "secretsmanager",
-    "sns.amazonaws.com": "sns",
-    "sqs.amazonaws.com": "sqs",
-    "ssm.amazonaws.com": "ssm",
-}
-
-
-def test_every_redaction_line_names_a_member_that_exists() -> None:
-    """A misspelt line of the redaction table would hide nothing: each names a structure and member of its model."""
-    for source, lines in redacted_members().items():
-        service = CATALOGUE.service(SOURCES[source])
-        assert service.event_source == source
-        shapes = CATALOGUE.loaded(service.name).model
-        for structure, member in lines:
-            shape = shapes.shape_for(structure)
-            assert isinstance(shape, StructureShape), structure
-            assert member in shape.members, (source, structure, member)
 
 
 # Deprecated spellings that share an address with the operation of today, and addresses of other endpoints.

@@ -28,7 +28,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | ANY | st.bin
 TREES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY, inner, max_size=3))
 OPERATIONS = [
     Catalogue().service(service).operation(name)
-    for service, name in (("opsworkscm", "CreateServer"), ("sts", "AssumeRole"), ("dynamodb", "PutItem"))
+    for service, name in (("opsworkscm", "CreateServer"), ("sts", "AssumeRole"), ("dynamodb", "DeleteItem"))
 ]
 
 
@@ -105,10 +105,10 @@ def test_nesting_without_end_is_cut_visibly() -> None:
         region="r",
         principal=Principal(PrincipalType.ROOT, "1"),
         event_source="dynamodb.amazonaws.com",
-        event_name="PutItem",
+        event_name="DeleteItem",
         read_only=False,
         operation=OPERATIONS[2],
-        parameters={"TableName": "t", "Item": {"a": deep}},
+        parameters={"TableName": "t", "Key": {"a": deep}},
     )
     found = parsed(build(call, Outcome(completed_at=AT), event_id="e", recipient_account_id="1"))
     assert "nested too deeply" in json.dumps(found["requestParameters"])

@@ -176,7 +176,7 @@ def test_members_unknown_to_the_model_are_not_recorded() -> None:
 
 def test_messages_are_hidden_where_secrets_cannot_be_told() -> None:
     """Parameters nested too deeply to search leave no message that might repeat one of their secrets."""
-    made = call("dynamodb", "PutItem", parameters={"Item": {"a": _nested(5000)}})
+    made = call("dynamodb", "DeleteItem", parameters={"Key": {"a": _nested(5000)}})
     found = record(made, outcome(error_code="ValidationException", error_message="m"))
     assert found["errorMessage"] == "HIDDEN_DUE_TO_SECURITY_REASONS"
     assert found["requestParameters"] == {"reason": "nested too deeply", "omitted": True}

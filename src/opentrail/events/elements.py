@@ -6,8 +6,8 @@ Rules (cloudtrail fact sheet 12.1, 12.3, 12.4):
 * members that the model does not know are not recorded: nobody can say whether they are secret;
 * absent and null members are absent; numbers and booleans keep their type; times have the service's own form;
 * binary content is recorded by its size only;
-* what the model marks ``sensitive``, or ``redaction`` names, is replaced whole, or left out where the service does
-  that.
+* what the model marks ``sensitive``, or ``redaction`` names, is replaced whole or in part, or left out where the
+  service does that; a response that is marked as a whole shows nothing.
 
 A shape is compiled once into a tree of nodes, which is kept as long as the shape itself lives.
 """
@@ -22,8 +22,8 @@ from opentrail.aws.model import Operation
 from opentrail.events import ec2_forms
 from opentrail.events.encoding import TOO_DEEP
 from opentrail.events.forms import AS_MODELLED, AS_ON_THE_WIRE, LOWER_FIRST, Form
-from opentrail.events.redaction import Redaction, redaction_of
-from opentrail.events.rendering import Blob, Content, Entries, Members, Node, Secret, Time
+from opentrail.events.redaction import HIDDEN, Part, Redaction, redaction_of
+from opentrail.events.rendering import Blob, Content, Entries, Keys, Members, Node, Secret, Time
 
 
 def request_elements(operation: Operation, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _compiled(shape: Shape, operation: Operation, form: Callable[[Operation], Fo
     """The renderer of one side of an operation. Each side has a shape object of its own, so that alone is the key."""
     node = _nodes.get(shape)
     if node is None:
-        node = _nodes[shape] = _Compiler(operation.service.event_source, form(operation)).node(shape)
+        node = _nodes[shape] = _Compiler(operation.service.event_source, form(operation)).whole(shape)
     return node
 
 
@@ -107,16 +107,20 @@ class _Compiler:
         self._time = Time(form.moments(event_source))
         self._structures: dict[str, Members] = {}
 
+    def whole(self, shape: Shape) -> Node:
+        """The node for one side of a call, or for a list's or map's content."""
+        return Secret(self._redaction.marked) if _is_marked(shape) else self.node(shape)
+
     def node(self, shape: Shape) -> Node:
         """The node for a shape that is not secret itself."""
         if isinstance(shape, StructureShape):
             return Content() if shape.is_document_type else self._structure(shape)
         if isinstance(shape, ListShape):
-            return self._form.items(shape, self._inner(shape.member))
+            return self._form.items(shape, self.whole(shape.member))
         if isinstance(shape, MapShape):
             if _is_marked(shape.key):
-                return Secret(self._redaction.replacement)
-            return Entries(self._inner(shape.value))
+                return Secret(self._redaction.marked)
+            return Entries(self.whole(shape.value))
         if shape.type_name == "timestamp":
             return self._time
         return Blob() if shape.type_name == "blob" else Content()
@@ -133,13 +137,17 @@ class _Compiler:
 
     def _member(self, structure: str, name: str, shape: Shape) -> Node:
         """A member's node: a secret if the model or the table says so."""
-        if _is_marked(shape) or (structure, name) in self._redaction.also:
-            return Secret(self._redaction.replacement_for(structure, name))
-        return self.node(shape)
-
-    def _inner(self, shape: Shape) -> Node:
-        """The node of a list's or map's content."""
-        return Secret(self._redaction.replacement) if _is_marked(shape) else self.node(shape)
+        marked = _is_marked(shape)
+        if not marked and not self._redaction.hides(structure, name):
+            return self.node(shape)
+        shown = self._redaction.shown_for(structure, name)
+        if not isinstance(shown, Part):
+            return Secret(shown)
+        if isinstance(shape, MapShape) and not marked and not _is_marked(shape.key):
+            return Keys() if shown is Part.KEYS else Entries(Secret(HIDDEN))
+        if isinstance(shape, ListShape) and not marked and shown is Part.VALUES:
+            return self._form.items(shape, Secret(HIDDEN))
+        return Secret(HIDDEN)
 
 
 def _is_marked(shape: Shape) -> bool:

@@ -103,6 +103,9 @@ class Secret:
             into.append(encode(scalar(value)).decode().strip('"'))
 
 
+_LEAVES: Final = Secret(None)
+
+
 class Items:
     """A list."""
 
@@ -145,6 +148,22 @@ class Entries:
         if isinstance(value, Mapping):
             for item in value.values():
                 self._value.collect(item, into)
+
+
+class Keys:
+    """A map whose values are secret and whose keys are told as a list (cloudtrail fact sheet 12.4, ``redaction``)."""
+
+    __slots__ = ()
+
+    def render(self, value: Any, /) -> Any:
+        """The keys in order."""
+        return list(value) if isinstance(value, Mapping) else None
+
+    def collect(self, value: Any, into: list[str], /) -> None:
+        """Every leaf of the values."""
+        if isinstance(value, Mapping):
+            for item in value.values():
+                _LEAVES.collect(item, into)
 
 
 class Members:
