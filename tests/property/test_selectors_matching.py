@@ -124,6 +124,8 @@ PRINCIPALS = st.sampled_from(
     [
         *(Principal(PrincipalType.IAM_USER, account_id=OWN, arn=arn, principal_id="AIDA") for arn in USERS),
         Principal(PrincipalType.UNKNOWN, account_id=OWN, arn=USERS[0]),
+        Principal(PrincipalType.SAML_USER, account_id=OWN, arn=USERS[0], user_name="ada"),
+        Principal(PrincipalType.IDENTITY_CENTER_USER, account_id=OWN, arn=USERS[0]),
         Principal(PrincipalType.AWS_SERVICE, service="cloudtrail.amazonaws.com"),
         Principal(PrincipalType.AWS_ACCOUNT),
     ]
@@ -169,7 +171,7 @@ def calls(draw: st.DrawFn) -> tuple[Call, Outcome]:
 
 
 @given(MEMBERS, calls(), st.sampled_from([OWN, OTHER]))
-@settings(max_examples=1000)
+@settings(max_examples=400)
 def test_compiled_selectors_take_what_their_literal_reading_takes_of_the_record(
     members: dict[str, Any], made: tuple[Call, Outcome], recipient: str
 ) -> None:
@@ -228,7 +230,7 @@ def further_facts(draw: st.DrawFn) -> EventFacts:
 
 
 @given(MEMBERS, further_facts())
-@settings(max_examples=500)
+@settings(max_examples=300)
 def test_every_fact_is_compared_as_the_record_would_show_it(members: dict[str, Any], facts: EventFacts) -> None:
     """The matcher agrees with the literal evaluator on every fact that selectors can ask about."""
     assert compile_selectors(parse_selectors(members)).matches(facts) == takes(members, _written(facts))

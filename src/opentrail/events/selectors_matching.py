@@ -7,7 +7,6 @@ resources one that fits is enough (or vetoes); ``resources.ARN`` looks at those 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from opentrail.events.selectors import (
@@ -47,7 +46,11 @@ _Reader = Callable[[EventFacts], Sequence[str]]
 
 
 class Matcher:
-    """Compiled selectors: for each event category that they want, one predicate per selector."""
+    """Compiled selectors: for each event category that they want, one predicate per selector.
+
+    ``categories``: those that some selector wants; events of others need not be looked at.
+    ``takes_all_management_events``: whether none is left out, so that none needs to be looked at.
+    """
 
     __slots__ = ("_by_category", "categories", "takes_all_management_events")
 
@@ -55,18 +58,15 @@ class Matcher:
         """Use ``compile_selectors`` instead."""
         self._by_category = by_category
         self.categories = frozenset(by_category)
-        """The event categories that some selector wants: events of others need not be looked at."""
         self.takes_all_management_events = takes_all_management_events
-        """Whether no management event is left out, so that none needs to be looked at."""
 
     def matches(self, facts: EventFacts) -> bool:
         """Whether some selector takes the event."""
         return any(predicate(facts) for predicate in self._by_category.get(facts.event_category, ()))
 
 
-@lru_cache(maxsize=1024)
 def compile_selectors(selectors: Selectors) -> Matcher:
-    """The matcher of selectors that were checked. Equal selectors share one."""
+    """The matcher of selectors that were checked. It is not kept here: selectors can be large, and are replaced."""
     by_category: dict[str, list[Predicate]] = {}
     takes_all = False
     for basic in selectors.basic:

@@ -4,7 +4,7 @@ Pure and immutable; made anew with every change of a trail, asked for every reco
 event happened first, then by the event categories that their selectors want, and only then by the event's facts.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from opentrail.events.selectors import Category
 from opentrail.events.selectors_matching import EventFacts, Matcher, compile_selectors
@@ -16,22 +16,25 @@ GLOBAL_SERVICE_REGION = "us-east-1"
 Facts = Callable[[], EventFacts]
 """An event's facts, gathered only where a selector asks for them."""
 
+Watching = tuple[Trail, Matcher]
+"""A trail that logs, with its selectors compiled."""
+
 
 class Keepers:
     """The trails that could keep an event in one place, in a stable order."""
 
     __slots__ = ("_always", "_asked")
 
-    def __init__(self, trails: Iterable[Trail]) -> None:
-        watching = [(trail.trail_id, compile_selectors(trail.selectors)) for trail in trails]
+    def __init__(self, watching: Iterable[Watching]) -> None:
+        watching = list(watching)
         self._always: dict[str, tuple[str, ...]] = {}
         self._asked: dict[str, tuple[tuple[str, Matcher], ...]] = {}
         for category in {category for _, matcher in watching for category in matcher.categories}:
-            wanting = tuple((trail_id, matcher) for trail_id, matcher in watching if category in matcher.categories)
+            wanting = [(trail.trail_id, matcher) for trail, matcher in watching if category in matcher.categories]
             if category == Category.MANAGEMENT and all(m.takes_all_management_events for _, m in wanting):
                 self._always[category] = tuple(trail_id for trail_id, _ in wanting)
             else:
-                self._asked[category] = wanting
+                self._asked[category] = tuple(wanting)
 
     def of(self, category: str, facts: Facts) -> tuple[str, ...]:
         """The ids of the trails that keep an event of a category."""
@@ -46,28 +49,31 @@ class Keepers:
 
 
 class AccountKeepers:
-    """An account's logging trails by where an event happened."""
+    """An account's logging trails by where an event happened.
+
+    ``categories`` are the event categories that any of them wants. ``of_global_services`` are those for events of
+    global services, whatever their region.
+    """
 
     __slots__ = ("_by_region", "_elsewhere", "categories", "of_global_services")
 
-    def __init__(self, trails: Sequence[Trail]) -> None:
+    def __init__(self, trails: Iterable[Trail]) -> None:
         """Trails that do not log are left out."""
-        logging = [trail for trail in trails if trail.is_logging]
-        regions = {trail.home_region for trail in logging}
-        self._by_region = {region: Keepers(t for t in logging if t.is_visible_in(region)) for region in regions}
-        self._elsewhere = Keepers(trail for trail in logging if trail.is_multi_region)
-        self.of_global_services = Keepers(
-            trail
-            for trail in logging
-            if trail.include_global_service_events and trail.is_visible_in(GLOBAL_SERVICE_REGION)
-        )
-        """Those for events of global services, which have no region of their own (cloudtrail fact sheet 6.3)."""
-
-        self.categories = frozenset(c for trail in logging for c in compile_selectors(trail.selectors).categories)
+        watching = [(trail, compile_selectors(trail.selectors)) for trail in trails if trail.is_logging]
+        regions = {trail.home_region for trail, _ in watching}
+        self._by_region = {region: Keepers(_visible_in(region, watching)) for region in regions}
+        self._elsewhere = Keepers((trail, matcher) for trail, matcher in watching if trail.is_multi_region)
+        here = _visible_in(GLOBAL_SERVICE_REGION, watching)
+        self.of_global_services = Keepers(found for found in here if found[0].include_global_service_events)
+        self.categories = frozenset(category for _, matcher in watching for category in matcher.categories)
 
     def in_region(self, region: str) -> Keepers:
         """Those for events in a region; any text may be one."""
         return self._by_region.get(region, self._elsewhere)
+
+
+def _visible_in(region: str, watching: Iterable[Watching]) -> list[Watching]:
+    return [found for found in watching if found[0].is_visible_in(region)]
 
 
 NO_KEEPERS = AccountKeepers(())

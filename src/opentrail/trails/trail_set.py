@@ -10,7 +10,10 @@ MAX_TRAILS_PER_REGION = 5
 
 
 class TrailSet:
-    """An immutable set of trails, asked by name, by region and by route. Deleted trails are known by their id only."""
+    """An immutable set of trails, asked by name, by region and by route. Deleted trails are known by their id only.
+
+    ``categories`` are the event categories that any logging trail wants: events of others have no routes.
+    """
 
     def __init__(self, trails: Iterable[Trail] = ()) -> None:
         self._by_id = {trail.trail_id: trail for trail in trails}
@@ -21,7 +24,6 @@ class TrailSet:
         self._by_account = {account_id: tuple(found) for account_id, found in by_account.items()}
         self._keepers = {account_id: AccountKeepers(found) for account_id, found in by_account.items()}
         self.categories = frozenset[str]().union(*(keepers.categories for keepers in self._keepers.values()))
-        """The event categories that any logging trail wants: events of others have no routes."""
 
     def get(self, trail_id: str) -> Trail | None:
         """The trail of a route, also when it is deleted but not yet forgotten."""
