@@ -182,6 +182,30 @@ def test_compiled_selectors_take_what_their_literal_reading_takes_of_the_record(
     assert matcher.matches(facts_of_call(call, outcome, recipient)) == takes(members, written)
 
 
+@given(calls(), st.sampled_from([OWN, OTHER]))
+@settings(max_examples=200)
+def test_facts_are_what_the_recipients_record_shows(made: tuple[Call, Outcome], recipient: str) -> None:
+    """Each fact of a call stands in the record of that recipient, and what the record hides is no fact. A data event of
+    a bucket alone has one resource more: all its objects.
+    """
+    call, outcome = made
+    facts = facts_of_call(call, outcome, recipient)
+    written = json.loads(record.build(call, outcome, event_id="e", recipient_account_id=recipient))
+    touched = [(item["type"], item.get("ARN", item.get("ARNPrefix"))) for item in written.get("resources", ())]
+    if not call.management_event and [type_ for type_, _ in touched] == ["AWS::S3::Bucket"]:
+        touched.append((OBJECTS, f"{touched[0][1]}/"))
+    assert facts == EventFacts(
+        event_category=written["eventCategory"],
+        read_only=written["readOnly"],
+        event_source=written["eventSource"],
+        event_name=written["eventName"],
+        event_type=written["eventType"],
+        resources=tuple(touched),
+        user_identity_arn=written["userIdentity"].get("arn", ""),
+        error_code=written.get("errorCode", ""),
+    )
+
+
 @given(MEMBERS, st.booleans(), st.sampled_from(SOURCES))
 @settings(max_examples=100)
 def test_service_events_are_taken_as_their_records_say(members: dict[str, Any], read: bool, source: str) -> None:
