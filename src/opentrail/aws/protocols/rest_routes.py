@@ -5,7 +5,8 @@ and a query string of literals (``?tagging``, ``?operation=add``). The more spec
 before a label before a greedy one, then more literals in the query string, then required members that are there.
 
 What we call an operation decides whether its caller may do it, so nothing is guessed: empty, ``.`` and ``..`` segments
-match no label, a trailing slash counts, and a literal of the query string may come only once.
+match no label, and a literal of the query string may come only once. Only a slash at the end is forgiven, missing or
+too much: models have changed their minds about it (Lambda's ListFunctions), and servers take both.
 """
 
 from collections import Counter
@@ -42,7 +43,13 @@ class Template:
 
         Raises UnicodeDecodeError where it is not UTF-8.
         """
-        given = _segments(path)
+        for spelling in _spellings(path):
+            found = self._labels(_segments(spelling))
+            if found is not None:
+                return found
+        return None
+
+    def _labels(self, given: tuple[str, ...]) -> dict[str, str] | None:
         greedy = next((n for n, segment in enumerate(self.segments) if segment.endswith("+}")), None)
         extra = len(given) - len(self.segments)
         if extra < 0 or (extra and greedy is None):
@@ -52,19 +59,15 @@ class Template:
         found: dict[str, str] = {}
         for segment, raw in zip(self.segments, given, strict=True):
             text = unquote(raw, errors="strict")
-            if segment.startswith("{"):
+            if segment.startswith("{") and text:
                 found[segment.strip("{+}")] = text
             elif segment != text:
                 return None
         return found
 
     def fits(self, fields: Mapping[str, Sequence[str]]) -> bool:
-        """Whether a query string has each literal, exactly once."""
-        for name, value in self.literals:
-            given = fields.get(name, ())
-            if len(given) != 1 or (value is not None and given[0] != value):
-                return False
-        return True
+        """Whether a query string has each literal."""
+        return all(name in fields and value in (None, fields[name][0]) for name, value in self.literals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +99,26 @@ class RouteTable:
 
     def find(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> str | None:
         """The name of the operation that a request means; None where there is none, or where it is malformed."""
-        segments = _segments(path)
-        if len(segments) > _SEGMENTS_MAX:
-            return None
         try:
-            decoded = [unquote(segment, errors="strict") for segment in segments]
             fields = query_fields(query)
+            places = [list(self._places(spelling)) for spelling in _spellings(path)]
         except ValueError:
             return None
-        for node in _ends(self._root, decoded, 0):
-            found = _best(node.routes.get(method, ()), fields, headers)
+        for node in (*places[0], *places[1]):
+            routes = node.routes.get(method, ())
+            if any(len(fields.get(name, ())) > 1 for route in routes for name, _ in route.template.literals):
+                return None
+            found = _best(routes, fields, headers)
             if found is not None:
                 return found.operation
         return None
+
+    def _places(self, path: str) -> Iterator["_Node"]:
+        """Where a path ends, the most specific first. Raises UnicodeDecodeError."""
+        segments = _segments(path)
+        if len(segments) > _SEGMENTS_MAX:
+            return iter(())
+        return _ends(self._root, [unquote(segment, errors="strict") for segment in segments], 0)
 
     def _add(self, method: str, route: _Route) -> None:
         node = self._root
@@ -144,6 +154,11 @@ def query_fields(query: str) -> dict[str, list[str]]:
     for name, value in parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS_MAX):
         fields.setdefault(name, []).append(value)
     return fields
+
+
+def _spellings(path: str) -> tuple[str, str]:
+    """A path as it is, and with the slash at its end taken or given."""
+    return path, path[:-1] if path.endswith("/") else f"{path}/"
 
 
 def _segments(path: str) -> tuple[str, ...]:
