@@ -10,7 +10,7 @@ from typing import Any
 
 from opentrail.aws.http import Reply
 from opentrail.aws.model import Operation
-from opentrail.errors import ApiError
+from opentrail.aws.protocols.scalars import UnreadableReplyError
 from opentrail.events.classify import records_response
 from opentrail.gateway.exchange import Outgoing
 from opentrail.gateway.service_evidence import ServiceEvidence, ServiceExchange
@@ -83,7 +83,8 @@ class Answers:
             if len(reply.body) <= _INLINE_BYTES:
                 return exchange.wire.read(call.operation, reply)
             return await asyncio.to_thread(exchange.wire.read, call.operation, reply)
-        except ApiError as problem:  # it was carried out all the same, and the caller gets what was answered
+        except UnreadableReplyError as problem:
+            # It was carried out all the same, and the caller gets what was answered.
             exchange.notes["responseNotRead"] = problem.message
             return None
 

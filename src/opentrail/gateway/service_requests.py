@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +17,7 @@ from opentrail.gateway.calls import parsed
 from opentrail.gateway.permissions import Permission, service_of
 from opentrail.gateway.s3_forwarded import without_digests
 from opentrail.gateway.service_evidence import ServiceExchange
-from opentrail.gateway.spool import MAX_BYTES, Spool
+from opentrail.gateway.spool import Spool
 from opentrail.gateway.upstream import Payload
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
@@ -77,10 +76,9 @@ class Decoder:
     def _decode(self, exchange: ServiceExchange, body: bytes) -> None:
         call, head = exchange.known_call, exchange.incoming.head
         try:
-            content = _expanded(body, head.headers.get("content-encoding", ""))
-            name = exchange.wire.operation_name(exchange.service, head, content)
+            name = exchange.wire.operation_name(exchange.service, head, body)
             operation = exchange.service.operation(name)
-            parameters = exchange.wire.parse(operation, head, content)
+            parameters = exchange.wire.parse(operation, head, body)
         except ApiError as problem:
             if not exchange.behind.forwards_undecodable:
                 raise
@@ -142,17 +140,3 @@ def own_origin(exchange: ServiceExchange) -> str:
     if not _HOST.fullmatch(head.host):
         return ""
     return f"{'https' if head.tls else 'http'}://{head.host}"
-
-
-def _expanded(body: bytes, encoding: str) -> bytes:
-    """A body without its compression (SDKs compress large metrics). Raises ApiError."""
-    if encoding.strip().lower() != "gzip" or not body:
-        return body
-    expander = zlib.decompressobj(wbits=31)
-    try:
-        content = expander.decompress(body, MAX_BYTES + 1)
-    except zlib.error:
-        raise ApiError("SerializationException", "The request body is not gzip, as its Content-Encoding says") from None
-    if len(content) > MAX_BYTES:
-        raise ApiError("RequestEntityTooLargeException", f"The request is larger than {MAX_BYTES} bytes", status=413)
-    return content
