@@ -68,8 +68,8 @@ class Writer:
 
     @property
     def held_spares(self) -> int:
-        """How many spares are kept for outcomes, out of the pool."""
-        return len(self._room.held)
+        """How many spares are kept for outcomes, out of the pool: one at most."""
+        return int(self._room.held is not None)
 
     def start(self) -> None:
         """Begin to write."""
@@ -141,12 +141,14 @@ class Writer:
                 self.reservations.concluded(promise.intent)
 
     def _make_room(self, entry: Entry) -> bool:
-        """Get what a group needs that does not fit; False if that cannot be had at present."""
-        lack = self._room.lack(entry)
-        if not self._room.hold(lack.spares, self._spares.take):
+        """Hold a spare for a group that does not fit, and go on in it if need be; False if there is none at present."""
+        room = self._room
+        room.held = room.held or self._spares.take()
+        if room.held is None:
             return False
-        if lack.next_segment:
-            self._roll(self._room.go_on())
+        if entry.size_bytes > room.tail_bytes:
+            self._roll(room.held)
+            room.go_on()
         return True
 
     def _roll(self, spare: Path) -> None:
