@@ -1,5 +1,6 @@
 """Intents on a disk that misbehaves: it refuses before a call is forwarded, never its outcome."""
 
+import asyncio
 import errno
 import os
 import time
@@ -126,6 +127,26 @@ def test_too_long_an_outcome_is_told_and_a_shorter_one_is_taken(tmp_path: Path) 
     for intent in intents:
         journal.conclude_blocking(intent, outcome(intent))
     assert journal.stats().open_intents == 0
+    journal.close()
+
+
+def test_an_outcome_that_is_too_long_and_that_nobody_waits_for_is_unknown(tmp_path: Path) -> None:
+    """A cancelled caller cannot try again with less: what the intent holds is recorded in his place."""
+    files = BadFiles()
+    journal = Journal.open(tmp_path, SMALL, doors=Doors(files=files))
+    files.fill_error = errno.ENOSPC
+
+    async def cancel() -> Intent:
+        intent = await journal.intend([draft()])
+        fill(journal, size_bytes=10)
+        task = asyncio.create_task(journal.conclude(intent, outcome(intent, OUTCOME_ALLOWANCE_BYTES + 200)))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.to_thread(until, lambda: not journal.stats().open_intents)
+        return intent
+
+    (record,) = asyncio.run(cancel()).group
+    assert payloads(journal)[record.event_id] == record.payload
     journal.close()
 
 

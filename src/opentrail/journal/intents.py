@@ -1,8 +1,8 @@
 """What a crash left open: intents whose outcome never reached the journal become the records that say so.
 
-An intent is concluded if a record with its event id stands behind it. A record that does not, is appended as the intent
-prepared it, with its routes; from then on the intent is concluded, so that a crash in the middle repeats nothing. The
-cursor says up to where there is nothing to look for; the courier moves it as it prunes.
+An intent is concluded if a record with its event id stands behind it. For one that is not, the record that it holds is
+appended, with its routes; that concludes it, so that a crash in the middle repeats nothing. The cursor says up to where
+there is nothing to look for; the courier moves it as it prunes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,8 +22,8 @@ def recover(database: Database, journal: Journal) -> int:
     """Append the records of calls whose outcome is not known, each call's as one group; answers how many calls.
 
     To be called when the outbox has been replayed (its rows are outcomes) and before anything else appends or prunes.
-    On a full disk there is room for it, as the last process kept it free. Raises JournalError if the journal refuses
-    all the same (the rest stays open), IntegrityError where a frame is damaged.
+    The last process kept the room free, so that a full disk does not hinder it unless the outbox needed that room.
+    Raises JournalError if the journal refuses (the rest stays open), IntegrityError where a frame is damaged.
     """
     with database.read() as connection:
         after = cursors.get(connection, CURSOR) or 0

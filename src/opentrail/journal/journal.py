@@ -21,7 +21,7 @@ from opentrail.journal.intake import Entry
 from opentrail.journal.opening import Doors, Parts, open_parts
 from opentrail.journal.options import JournalOptions
 from opentrail.journal.recovery import Recovery
-from opentrail.journal.reservations import Intent
+from opentrail.journal.reservations import Intent, Promise
 
 __all__ = ["Doors", "Draft", "Frame", "Journal", "JournalOptions", "JournalStats", "Recovery"]
 
@@ -199,20 +199,19 @@ class Journal:
         loop: asyncio.AbstractEventLoop | None,
     ) -> Intent:
         entry = self._entry(group, future, loop, is_intent=True)
-        entry.promise = self._writer.reservations.propose(group, entry.size_bytes)
-        self._put(entry)
-        return entry.promise.intent
+        promise = self._writer.reservations.propose(group, entry.size_bytes)
+        self._put(entry, promise)
+        return promise.intent
 
     def _take_outcome(self, intent: Intent, entry: Entry, group: Sequence[Draft]) -> None:
-        entry.promise = self._writer.reservations.conclude(intent, group)
-        self._put(entry)
+        self._put(entry, self._writer.reservations.conclude(intent, group))
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: Entry, promise: Promise) -> None:
+        entry.promise = promise
         try:
             self._writer.intake.put(entry)
         except JournalError:
-            if entry.promise is not None:
-                self._writer.reservations.refused(entry.promise)
+            self._writer.reservations.refused(promise)
             raise
 
     async def _even_if_cancelled(self, intent: Intent, future: "asyncio.Future[int]") -> int:
