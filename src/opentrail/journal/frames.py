@@ -128,7 +128,7 @@ class Addresses:
         return known
 
 
-def prepare(draft: Draft, addresses: Addresses, *, is_intent: bool = False) -> Prepared:
+def prepare(draft: Draft, addresses: Addresses) -> Prepared:
     """Check a draft and bring it into the form for the disk; raises ValueError that says what is wrong with it."""
     try:
         event_key = bytes.fromhex(draft.event_id.replace("-", ""))
@@ -139,8 +139,12 @@ def prepare(draft: Draft, addresses: Addresses, *, is_intent: bool = False) -> P
     if not -_TIME_LIMIT_S < draft.time_s < _TIME_LIMIT_S:
         raise ValueError(f"not a time in seconds: {draft.time_s}")
     address, payload = addresses.encode(draft.partition, draft.routes), draft.payload
-    frame_bytes = FRAME_HEAD_BYTES + len(address) + len(payload)
-    return Prepared(event_key, draft.time_s, address, payload, frame_bytes, _INTENT if is_intent else 0)
+    return Prepared(event_key, draft.time_s, address, payload, FRAME_HEAD_BYTES + len(address) + len(payload))
+
+
+def as_intent(prepared: Prepared) -> Prepared:
+    """The same draft as an intent."""
+    return prepared._replace(intent_flag=_INTENT)
 
 
 class FrameCodec:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opentrail.errors import JournalError, NoRoomError
-from opentrail.journal.frames import Addresses, Draft, Frame, prepare
+from opentrail.journal.frames import Addresses, Draft, Frame, as_intent, prepare
 from opentrail.journal.intake import Entry
 from opentrail.journal.opening import Doors, Parts, open_parts
 from opentrail.journal.options import JournalOptions
@@ -137,15 +137,13 @@ class Journal:
         group: Sequence[Draft],
         future: "Future[int] | asyncio.Future[int]",
         loop: asyncio.AbstractEventLoop | None,
-        *,
-        is_intent: bool = False,
     ) -> Entry:
         if not group:
             raise ValueError("a group holds at least one record")
         addresses = self._addresses
         prepared, size_bytes = [], 0
         for draft in group:
-            one = prepare(draft, addresses, is_intent=is_intent)
+            one = prepare(draft, addresses)
             size_bytes += one.frame_bytes
             prepared.append(one)
         if size_bytes > self._max_group_bytes:
@@ -198,7 +196,8 @@ class Journal:
         future: "Future[int] | asyncio.Future[int]",
         loop: asyncio.AbstractEventLoop | None,
     ) -> Intent:
-        entry = self._entry(group, future, loop, is_intent=True)
+        entry = self._entry(group, future, loop)
+        entry.group = [as_intent(one) for one in entry.group]
         promise = self._writer.reservations.propose(group, entry.size_bytes)
         self._put(entry, promise)
         return promise.intent
