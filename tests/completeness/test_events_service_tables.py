@@ -3,16 +3,19 @@
 from collections import defaultdict
 
 import pytest
-from botocore.model import ListShape, OperationModel, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
 from opentrail.aws.model import EVENT_SOURCES, Catalogue
 from opentrail.aws.service_table import BOTOCORE_DATA, read_model
 from opentrail.events import ec2_forms
+from opentrail.events.data_events import DATA_EVENTS
 from opentrail.events.error_codes import IAM_CODES
 from opentrail.events.event_names import API_VERSIONS, LAMBDA
 from opentrail.events.forms import AS_MODELLED, Form
 from opentrail.events.read_only_table import READS, WRITES
+from opentrail.events.resource_rules import ALL_NAMED, RULES
 from opentrail.events.timestamps import sources_with_a_form
+from opentrail.gateway.upstream_permissions import ACTIONS, PASSED_ROLES, PREFIXES
 
 CATALOGUE = Catalogue()
 OWN = {"opsworks-cm.amazonaws.com", "opentrail.amazonaws.com"}  # models of ours, or no longer botocore's
@@ -124,3 +127,57 @@ def test_no_two_members_of_an_ec2_request_share_a_name() -> None:
         if shape is not None:
             names = [form.name(shape, member, inner) for member, inner in shape.members.items()]
             assert len(set(names)) == len(names), (shape.name, names)
+
+
+def leads_somewhere(shape: Shape | None, path: str) -> bool:
+    """Whether a path of the tables leads from a request to texts: members, items of lists, keys of maps."""
+    for step in path.split("."):
+        member = step.rstrip("[]{}")
+        if not isinstance(shape, StructureShape) or member not in shape.members:
+            return False
+        shape = shape.members[member]
+        if step.endswith("[]"):
+            if not isinstance(shape, ListShape):
+                return False
+            shape = shape.member
+        elif step.endswith("{}"):
+            if not isinstance(shape, MapShape):
+                return False
+            shape = shape.key
+    return shape is not None and shape.type_name == "string"
+
+
+def requests_of(service: str) -> dict[str, StructureShape]:
+    """The shapes of a service's requests, by operation."""
+    model = CATALOGUE.loaded(service).model
+    shapes = {name: model.operation_model(name).input_shape for name in model.operation_names}
+    return {name: shape for name, shape in shapes.items() if shape is not None}
+
+
+@pytest.mark.parametrize("service", sorted(RULES))
+def test_every_path_of_the_resource_rules_leads_to_texts(service: str) -> None:
+    """Each row names a parameter that some operation has, and operations that all have it."""
+    requests = requests_of(service)
+    for rule in RULES[service]:
+        assert rule.operations <= set(requests), rule
+        meant = rule.operations or {name for name, shape in requests.items() if leads_somewhere(shape, rule.path)}
+        assert meant, rule
+        assert all(leads_somewhere(requests[name], rule.path) for name in meant), rule
+
+
+def test_every_operation_of_the_data_events_exists() -> None:
+    """Services, operations and the services that are about all they name are spelled as the models spell them."""
+    assert set(RULES) >= ALL_NAMED
+    for service, row in DATA_EVENTS.items():
+        assert row.operations <= set(CATALOGUE.service(service).operation_names), service
+        assert row.type.startswith("AWS::")
+
+
+def test_every_line_of_the_permission_tables_exists() -> None:
+    """Prefixes, actions and passed roles refer to services, operations and parameters of the models."""
+    assert set(PREFIXES) <= set(CATALOGUE.names)
+    for service, operation in ACTIONS:
+        assert operation in CATALOGUE.service(service).operation_names, (service, operation)
+    for (service, operation), roles in PASSED_ROLES.items():
+        shape = CATALOGUE.service(service).operation(operation).input_shape
+        assert all(leads_somewhere(shape, path) for path, _ in roles), (service, operation)
