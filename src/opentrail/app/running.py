@@ -222,6 +222,7 @@ class App:
             clock,
             spooling=Spooling(world.home.run),
             directory=core.identities.directory,
+            open_account_id=DEFAULT_ACCOUNT_ID,
         )
 
         def reasons() -> list[str]:

@@ -89,6 +89,8 @@ class Operation:
     """Whether a successful answer's body is a stream of events."""
     readonly_trait: bool | None
     """What the model says of its being read-only; None where it says nothing, which most models do."""
+    open_to_all: bool
+    """Whether it is called without a signature: what proves the caller stands in the request (a password, a code)."""
     unsigned_payload_allowed: bool
     """Whether a signature may leave out the body (``authtype`` v4-unsigned-body, or ``unsignedPayload``)."""
 
@@ -295,6 +297,7 @@ def _operation(service: Service, model: OperationModel, description: Mapping[str
         event_stream_in=model.has_event_stream_input,
         event_stream_out=model.has_event_stream_output,
         readonly_trait=description.get("readonly"),
+        open_to_all=model.auth_type == "none" or model.auth == ["smithy.api#noAuth"],
         unsigned_payload_allowed=model.auth_type == "v4-unsigned-body" or bool(model.unsigned_payload),
     )
 

@@ -19,6 +19,7 @@ from opentrail.cli.options import ConfigOption, HomeOption, JsonOption, home_of,
 from opentrail.config import Settings
 from opentrail.errors import ConfigError
 from opentrail.local.goiardi import goiardi_binary
+from opentrail.local.ministack import missing
 from opentrail.local.weed import weed_binary
 from opentrail.state.home import Home, HomeLock, format_of
 
@@ -38,7 +39,7 @@ def doctor(home: HomeOption = None, config: ConfigOption = None, as_json: JsonOp
     """Look at HOME, the programs it needs, the running gateway and its trails. Exit 1 where something needs doing."""
     place = home_of(home)
     settings = settings_of(place, config)
-    checks = [_home(place), _disk(place), *_programs(settings), *_running(place, settings)]
+    checks = [_home(place), _disk(place), *_programs(settings), *_upstreams(settings), *_running(place, settings)]
     if as_json:
         print(json.dumps([asdict(check) for check in checks]))
     else:
@@ -78,9 +79,7 @@ def _disk(home: Home) -> Check:
 
 def _programs(settings: Settings) -> list[Check]:
     checks = []
-    if settings.upstream_s3.endpoint:
-        checks.append(Check("S3", "ok", f"upstream {settings.upstream_s3.endpoint}"))
-    else:
+    if not settings.upstream_s3.endpoint:
         try:
             checks.append(Check("SeaweedFS", "ok", str(weed_binary())))
         except ConfigError as problem:
@@ -89,6 +88,31 @@ def _programs(settings: Settings) -> list[Check]:
     missing = "not found: CreateServer ends in FAILED; on Debian: apt-get install goiardi"
     checks.append(Check("goiardi", "ok" if goiardi else "note", str(goiardi or missing)))
     return checks
+
+
+def _upstreams(settings: Settings) -> list[Check]:
+    """What stands behind the gateway, and where evidence has a gap by configuration."""
+    checks = []
+    for name, upstream in settings.upstreams.items():
+        what = f"{', '.join(upstream.services)} at {upstream.endpoint}"
+        if upstream.intents:
+            checks.append(Check(f"upstream {name}", "ok", what))
+        else:
+            gap = "intents are off, so a crash can leave a change without a record; `intents = true` closes that gap"
+            checks.append(Check(f"upstream {name}", "note", f"{what}: {gap}"))
+    if not any("*" in upstream.services for upstream in settings.upstreams.values()):
+        checks.append(_ministack(settings))
+    return checks
+
+
+def _ministack(settings: Settings) -> Check:
+    if settings.local.ministack == "off":
+        return Check("MiniStack", "ok", "off; services that no upstream serves are refused")
+    reason = missing()
+    if reason is None:
+        return Check("MiniStack", "ok", "serves what nothing else does; its state survives clean stops only")
+    state = "problem" if settings.local.ministack == "on" else "note"
+    return Check("MiniStack", state, f"{reason}; services that no upstream serves are refused")
 
 
 def _running(home: Home, settings: Settings) -> list[Check]:

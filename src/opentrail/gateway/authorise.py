@@ -57,24 +57,28 @@ class Directory(Names, Protocol):
 
 def authorise(call: Call, directory: Directory, *, find: FindResource = nothing_known) -> None:
     """Raises ApiError with AWS's code and sentence where a parsed, validated call is not allowed."""
-    _require(call, directory, permissions(call, directory, find), access_denied)
+    context = call_context(call, directory)
+    _require(call, directory.policies_of(call.principal), permissions(call, directory, find), context, access_denied)
 
 
-def authorise_behind(call: Call, directory: Directory, needed: Iterable[Permission], *, protocol: str) -> None:
-    """Raises ApiError, in the words of the protocol that the service speaks, where a call to a service behind us is not
-    allowed. ``needed``: the permissions that it takes.
+def authorise_behind(
+    call: Call, directory: Directory, needed: Iterable[Permission], *, tags: Values, protocol: str
+) -> None:
+    """Raises ApiError, in the words of the protocol that its service speaks, where a call to a service behind us is not
+    allowed.
+
+    ``needed``: the permissions that it takes; ``tags``: the condition keys of the tags that it gives or takes away.
     """
 
     def denied(_call: Call, request: AccessRequest, verdict: Verdict) -> ApiError:
         code, status, opening = _DENIED_BEHIND.get(protocol, ("AccessDeniedException", 400, ""))
         return ApiError(code, opening + denial_text(request, verdict), status=status)
 
-    _require(call, directory, needed, denied)
+    context = _caller_context(call, directory) | tags
+    _require(call, directory.policies_of(call.principal), needed, context, denied)
 
 
-def _require(call: Call, directory: Directory, needed: Iterable[Permission], denied: Denied) -> None:
-    policies = directory.policies_of(call.principal)
-    context = call_context(call, directory)
+def _require(call: Call, policies: PolicySet, needed: Iterable[Permission], context: Values, denied: Denied) -> None:
     for permission in needed:
         request = access_request(call, permission, context)
         verdict = authorize(request, policies)
@@ -92,8 +96,19 @@ def access_request(call: Call, permission: Permission, context: Values) -> Acces
 
 
 def call_context(call: Call, directory: Directory) -> Values:
-    """The condition keys that hold for everything a call needs."""
+    """The condition keys that hold for everything a call to a service of ours needs."""
     principal, service = call.principal, service_of(call)
+    context = _caller_context(call, directory) | _tag_context(call)
+    if service == "sts":
+        context |= sts_context(call.parameters or {}, principal.session.source_identity if principal.session else None)
+    elif service == "iam":
+        context |= _iam_context(call)
+    return context
+
+
+def _caller_context(call: Call, directory: Directory) -> Values:
+    """The condition keys that tell of the caller and his request, whatever it is."""
+    principal = call.principal
     facts = RequestFacts(
         at=call.received_at,
         source_ip=call.source_ip,
@@ -101,15 +116,8 @@ def call_context(call: Call, directory: Directory) -> Values:
         user_agent=call.user_agent,
         region=call.region,
     )
-    context = principal_context(principal, directory.tags_of(principal))
-    context |= request_context(facts)
-    context |= session_age(principal, call.received_at)
-    context |= _tag_context(call)
-    if service == "sts":
-        context |= sts_context(call.parameters or {}, principal.session.source_identity if principal.session else None)
-    elif service == "iam":
-        context |= _iam_context(call)
-    return context
+    context = principal_context(principal, directory.tags_of(principal)) | request_context(facts)
+    return context | session_age(principal, call.received_at)
 
 
 def access_denied(call: Call, request: AccessRequest, verdict: Verdict) -> ApiError:

@@ -48,7 +48,10 @@ class ServiceDoor:
         *,
         spooling: Spooling,
         directory: Directory,
+        open_account_id: str,
     ) -> None:
+        """``open_account_id``: the account in which calls are recorded that take no signature."""
+        self._open_account_id = open_account_id
         self._upstreams = upstreams
         self._entrance = entrance
         self._directory = directory
@@ -74,8 +77,10 @@ class ServiceDoor:
 
     async def _carried_out(self, exchange: ServiceExchange, to: Destination, claim: Claim) -> Outgoing:
         head = exchange.incoming.head
-        if not is_form(head) and await self._decoder.settle(exchange, to.services, b""):
-            return await self._streamed(exchange, to, claim)
+        if not is_form(head):
+            await self._decoder.settle(exchange, to.services, b"")
+            if exchange.operation is not None and exchange.operation.streams_in:
+                return await self._streamed(exchange, to, claim)
         async with AsyncExitStack() as kept:
             spool = await kept.enter_async_context(self._spooling.taken(head.headers, exchange.arrival))
             body = await _whole(spool)
@@ -96,13 +101,17 @@ class ServiceDoor:
     ) -> Caller:
         """Prove the caller, and that there is somebody to send his call to. Raises ApiError."""
 
+        operation = exchange.operation
+
         def name() -> str:
-            return name_of(exchange.service, exchange.wire, exchange.incoming, body)
+            return operation.name if operation else name_of(exchange.service, exchange.wire, exchange.incoming, body)
 
         meant = replace(to, services=(exchange.service,))
-        caller, exchange.call = await self._entrance.enter(
-            exchange.incoming, meant, claim, name, payload_hash=payload_hash
+        unsigned = claim.authorization is None and operation is not None and operation.open_to_all
+        caller, call = await self._entrance.enter(
+            exchange.incoming, meant, claim, name, payload_hash=payload_hash, unsigned=unsigned
         )
+        exchange.call = replace(call, account_id=self._open_account_id) if unsigned else call
         if exchange.upstream is None:
             raise unserved(exchange.service)
         return caller

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from opentrail.aws.model import Service
+from opentrail.aws.model import Operation, Service
 from opentrail.aws.protocols import WireProtocol
 from opentrail.clock import Clock
 from opentrail.events.call import Call, Outcome
@@ -18,7 +18,8 @@ from opentrail.gateway.upstreams import Behind
 class ServiceExchange:
     """What is known of one call by now.
 
-    ``service`` is the likeliest until it is settled, ``upstream`` None where nobody has it; ``call`` is None until its
+    ``service`` is the likeliest until it is settled, ``operation`` what is asked of it (None where that cannot be
+    told), ``upstream`` None where nobody has the service; ``call`` is None until its
     caller is proven; ``resources`` are in record form; ``notes`` go into additionalEventData; ``intended`` is set once
     the intent is on disk.
     """
@@ -28,6 +29,7 @@ class ServiceExchange:
     service: Service
     wire: WireProtocol
     upstream: Behind | None
+    operation: Operation | None = None
     call: Call | None = None
     resources: tuple[Mapping[str, str], ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from opentrail.aws.model import Operation
+from opentrail.aws.model import Operation, Service
 from opentrail.events.call_facts import named_arns
 from opentrail.events.resource_arns import ARN_PREFIX, Place, from_template, service_of_arn, texts_at
 from opentrail.gateway.permissions import Permission, Tags
+from opentrail.identity.context import Values, request_tag_context
 
 PREFIXES: Mapping[str, str] = MappingProxyType(
     # By the name of the service's model, where the IAM prefix is not the signing name. Service Authorization Reference,
@@ -149,9 +150,20 @@ def _special(operation: Operation, parameters: Mapping[str, Any], place: Place) 
     return None
 
 
-def iam_prefix(operation: Operation) -> str:
-    """IAM's prefix of an operation's service: ``cloudwatch`` where requests are signed for ``monitoring``."""
-    return PREFIXES.get(operation.service.name) or operation.service.signing_name
+def undecoded_permission(service: Service, name: str) -> Permission:
+    """The permission that a request takes which could not be read further than its operation's name, or not so far."""
+    return Permission(f"{iam_prefix(service)}:{name}")
+
+
+def tag_context(parameters: Mapping[str, Any] | None) -> Values:
+    """The condition keys of the tags that a request gives or takes away."""
+    given, taken = request_tags(parameters or {}), untagged_keys(parameters or {})
+    return request_tag_context(given, taken) if given or taken else {}
+
+
+def iam_prefix(service: Service) -> str:
+    """IAM's prefix of a service: ``cloudwatch`` where requests are signed for ``monitoring``."""
+    return PREFIXES.get(service.name) or service.signing_name
 
 
 def iam_actions(operation: Operation, parameters: Mapping[str, Any]) -> tuple[str, ...]:
@@ -162,7 +174,7 @@ def iam_actions(operation: Operation, parameters: Mapping[str, Any]) -> tuple[st
         names = _statement_actions(parameters)
     elif service == "budgets":
         names = _budget_actions(name)
-    prefix = iam_prefix(operation)
+    prefix = iam_prefix(operation.service)
     return tuple(f"{prefix}:{each}" for each in names)
 
 
@@ -215,7 +227,7 @@ def _resources(operation: Operation, parameters: Mapping[str, Any], place: Place
 
 def _own_arns(operation: Operation, parameters: Mapping[str, Any]) -> Iterator[str]:
     """The first parameter called an ARN that names a resource of the service itself."""
-    own = {iam_prefix(operation), operation.service.signing_name}
+    own = {iam_prefix(operation.service), operation.service.signing_name}
     for member in operation.input_shape.members if operation.input_shape is not None else ():
         if member.lower().endswith("arn"):
             for arn in texts_at(parameters, member):
