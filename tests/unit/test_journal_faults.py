@@ -6,13 +6,14 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from opentrail.clock import SystemEntropy
 from opentrail.errors import JournalError
-from opentrail.journal import Doors, Draft, Journal, JournalOptions
+from opentrail.journal import OUTCOME_ALLOWANCE_BYTES, Doors, Draft, Journal, JournalOptions
 from tests.support.bad_files import BadFiles
 
 SMALL = JournalOptions(segment_bytes=64 * 1024, max_batch_bytes=16 * 1024, max_queue_bytes=1024 * 1024, retry_s=0.05)
@@ -218,6 +219,23 @@ def test_a_really_full_disk_refuses_and_recovers(tiny_disk: Path) -> None:
     again = Journal.open(tiny_disk / "journal", SMALL)
     assert ids_in(again) == [*acknowledged, one.event_id]
     again.close()
+
+
+def test_on_a_really_full_disk_every_outcome_finds_its_room(tiny_disk: Path) -> None:
+    """With not a block left on the file system, calls that were announced are recorded at their full allowance."""
+    journal = Journal.open(tiny_disk / "journal", SMALL)
+    intents = [journal.intend_blocking([draft(b"unknown")]) for _ in range(8)]
+    acknowledged, refusals = _append_until_refused(journal)
+    (tiny_disk / "ballast").write_bytes(b"b" * (os.statvfs(tiny_disk).f_bavail * 4096))
+    assert "No space left" in refusals[-1]
+    assert os.statvfs(tiny_disk).f_bavail == 0
+    longer = b"unknown" + b"o" * OUTCOME_ALLOWANCE_BYTES
+    outcomes = [replace(one, payload=longer) for intent in reversed(intents) for one in intent.group]
+    for intent, record in zip(reversed(intents), outcomes, strict=True):
+        journal.conclude_blocking(intent, [record])
+    announced = [one.event_id for intent in intents for one in intent.group]
+    assert ids_in(journal) == [*announced, *acknowledged, *(one.event_id for one in outcomes)]
+    journal.close()
 
 
 def _append_until_refused(journal: Journal) -> tuple[list[str], list[str]]:
