@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from opentrail.aws.http import RequestHead
-from opentrail.aws.model import Catalogue
+from opentrail.aws.model import Catalogue, Service
 from opentrail.aws.protocols import SERVED, protocol_of, refusal, speaking
+from opentrail.aws.service_table import ServiceEntry
 from opentrail.errors import ApiError
 from tests.support.botocore_wire import error_to_botocore, request_of_botocore
 
@@ -111,3 +112,15 @@ def test_rest_errors_have_their_modelled_status() -> None:
     assert body["Message"] == "No function"
     zone = ApiError("NoSuchHostedZone", "No zone")
     assert SERVED["rest-xml"].serialise_error(CATALOGUE.service("route53"), zone, "id-1").status == 404
+
+
+def test_a_protocol_of_the_future_is_refused_and_still_answered() -> None:
+    """A model that speaks something else is no reason to fail: the refusal is in JSON, which most clients read."""
+    entry = ServiceEntry.from_metadata(
+        "new", {"endpointPrefix": "new", "protocol": "morse", "apiVersion": "2030-01-01", "serviceId": "New"}
+    )
+    service = Service(CATALOGUE, entry)
+    with pytest.raises(ApiError) as refused:
+        protocol_of(service)
+    assert refused.value.code == "UnknownOperationException"
+    assert json.loads(refusal(DENIED, "id-1", service).body)["__type"] == DENIED.code
