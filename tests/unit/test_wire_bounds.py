@@ -8,6 +8,7 @@ from opentrail.aws.http import Reply, RequestHead
 from opentrail.aws.model import Catalogue, Operation
 from opentrail.aws.protocols import SERVED, cbor
 from opentrail.aws.protocols.scalars import BODY_BYTES_MAX, Unreadable, UnreadableReplyError
+from opentrail.aws.protocols.xml_documents import ELEMENTS_MAX, read_document
 from opentrail.errors import ApiError
 
 CATALOGUE = Catalogue()
@@ -73,7 +74,7 @@ def test_compressed_bodies_are_read() -> None:
     "body",
     [
         b"<a>" * 101 + b"</a>" * 101,
-        b"<a>" * 50_000 + b"</a>" * 50_000,
+        b"<a>" * 5_000_000,
         b'<!DOCTYPE x [<!ENTITY a "aaaa">]><R>&a;</R>',
         b"<R>&undefined;</R>",
         b"\xff\xfe<\x00R\x00/\x00>\x00",
@@ -88,10 +89,25 @@ def test_documents_built_to_harm_are_refused(body: bytes) -> None:
         assert SERVED[protocol].read_error(described.service, Reply(400, {}, body)).code == "BadRequest"
 
 
+def test_the_parts_of_a_forms_names_are_counted() -> None:
+    """Few fields with long names would make a tree much larger than the form."""
+    form = b"&".join(b"%d" % n + b".a" * 150 + b"=" for n in range(2_000))
+    with pytest.raises(ApiError, match="parts together"):
+        SERVED["query"].parse(operation("iam", "ListRoles"), RequestHead("POST", "/", "", {}), form)
+
+
+def test_the_elements_of_a_document_are_counted() -> None:
+    """A few megabytes of empty elements would be hundreds of megabytes in memory."""
+    assert len(read_document(b"<r>" + b"<a/>" * 1000 + b"</r>", depth_max=2)) == 1000
+    with pytest.raises(ValueError, match="too many elements"):
+        read_document(b"<r>" + b"<a/>" * ELEMENTS_MAX + b"</r>", depth_max=2)
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"\x81" * 1000 + b"\x00",
+        b"\x9f" + b"\x00" * 1_000_000 + b"\xff",
         b"\x9f" * 1000,
         b"\xc1" * 1000 + b"\x00",
         b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff",

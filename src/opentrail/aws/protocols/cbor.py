@@ -1,7 +1,7 @@
 """CBOR (RFC 8949), as much of it as Smithy's RPC v2 uses: no tag but 1 (epoch time), text keys, no big numbers.
 
-Decoding takes hostile bytes: depth is bounded, a length is never believed before its bytes are there, and what follows
-the value is refused. Encoding always writes definite lengths and double-precision floats.
+Decoding takes hostile bytes: levels and values are bounded, a length is never believed before its bytes are there, and
+what follows the value is refused. Encoding always writes definite lengths and double-precision floats.
 """
 
 import struct
@@ -17,6 +17,7 @@ _INDEFINITE = 31
 _BREAK = 0xFF
 _EPOCH_TAG = 1
 _DEPTH_MAX = scalars.DEPTH_MAX + 2
+_ITEMS_MAX = 1_000_000
 _SIMPLE_VALUES: Mapping[int, bool | None] = {20: False, 21: True, 22: None, 23: None}
 _FLOATS = {25: struct.Struct(">e"), 26: struct.Struct(">f"), 27: struct.Struct(">d")}
 
@@ -43,16 +44,18 @@ def encode(value: Any) -> bytes:
 class _Reader:
     """A position in the bytes, and what can be read there."""
 
-    __slots__ = ("_body", "position")
+    __slots__ = ("_body", "_items", "position")
 
     def __init__(self, body: bytes) -> None:
         self._body = body
+        self._items = 0
         self.position = 0
 
     def item(self, depth: int) -> Any:
         """The data item at the position."""
-        if depth > _DEPTH_MAX:
-            raise Unreadable("The body is nested too deeply")
+        self._items += 1
+        if depth > _DEPTH_MAX or self._items > _ITEMS_MAX:
+            raise Unreadable("The body is nested too deeply, or has too many values")
         major, detail = divmod(self._byte(), 32)
         if major == _SIMPLE:
             return self._simple(detail)

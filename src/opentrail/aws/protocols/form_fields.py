@@ -10,6 +10,7 @@ from opentrail.aws.protocols import scalars
 from opentrail.errors import ApiError
 
 FIELDS_MAX = 10_000
+NODES_MAX = 200_000
 _PATH_PARTS_MAX = 2 * scalars.DEPTH_MAX
 _INDEX_DIGITS_MAX = 6
 
@@ -47,12 +48,16 @@ def parse_fields(query: str, body: bytes) -> dict[str, str]:
 
 
 def build_tree(fields: dict[str, str]) -> FormField:
-    """The tree of all fields. Raises ApiError (MalformedInput) for names of absurdly many parts."""
+    """The tree of all fields. Raises ApiError (MalformedInput) for names of absurdly many parts, alone or together."""
     root = FormField()
+    room = NODES_MAX
     for name, value in fields.items():
         parts = name.split(".", _PATH_PARTS_MAX)
         if len(parts) > _PATH_PARTS_MAX:
             raise ApiError("MalformedInput", f"A parameter name has more than {_PATH_PARTS_MAX} parts")
+        room -= len(parts)
+        if room < 0:
+            raise ApiError("MalformedInput", f"The parameter names have more than {NODES_MAX} parts together")
         node = root
         for part in parts:
             node = node.children.setdefault(part, FormField())
