@@ -1,4 +1,4 @@
-"""A server that plays any service from its model: it answers what the test prepared, and keeps the bytes it was sent."""
+"""A server that plays any service from its model: it answers what the test prepared, and keeps what it was sent."""
 
 import threading
 from collections.abc import Iterator, Mapping

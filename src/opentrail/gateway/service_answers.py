@@ -5,6 +5,7 @@ stream, and what is beyond the bound, is recorded by its head and then passes th
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ WHOLE_BYTES = 16 * 1024 * 1024
 _INLINE_BYTES = 64 * 1024
 _REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id")
 _CORS = "access-control-"  # the upstream's word on who may read it in a browser is not ours
+_REQUEST_ID = re.compile(rb"<[Rr]equestI[dD]>([A-Za-z0-9-]{1,128})</")
+_REQUEST_ID_WITHIN_BYTES = 1024
+_TEXT_TYPES = ("json", "xml", "text/", "x-www-form-urlencoded")
 _OURS = frozenset({"server", "date", "connection", "alt-svc", "strict-transport-security"})
 
 
@@ -34,37 +38,36 @@ class Answers:
 
     async def passed_on(self, exchange: ServiceExchange, answer: UpstreamAnswer) -> Outgoing:
         """Record an answer, then hand it on. Raises JournalError, and OutboundError where it ends early."""
-        operation = exchange.known_call.operation
-        replace = answer_replacer(exchange)
-        headers = {
-            name: value for name, value in answer.headers.items() if name not in _OURS and not name.startswith(_CORS)
-        }
-        if replace is not None:
-            headers = {name: replace.text(value) for name, value in headers.items()}
-        request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
-        if not request_id:
-            headers["x-amzn-requestid"] = exchange.known_call.request_id
-        body, rest = (b"", answer) if _streams(operation, answer.status) else await _whole(answer)
+        headers = _headers(exchange, answer)
+        streams = _streams(exchange.known_call.operation, answer.status)
+        body, rest = (b"", answer) if streams else await _whole(answer)
         if rest is not None:
-            await self._record_head(exchange, answer, request_id, too_large=bool(body))
+            await self._record_head(exchange, Reply(answer.status, headers), too_large=bool(body))
             return Outgoing(answer.status, headers, _continued(body, rest) if body else rest)
-        sent = body if replace is None else replace.body(body)
+        sent = _with_our_address(exchange, headers, body)
+        if sent is not body:
+            headers = {name: value for name, value in headers.items() if not _is_digest(name)}
         if exchange.incoming.head.method != "HEAD":
             headers["content-length"] = str(len(sent))
-        await self._record(exchange, Reply(answer.status, headers, sent), request_id)
+        request_id = _request_id(Reply(answer.status, headers, sent))
+        headers.setdefault(_REQUEST_ID_HEADERS[0], request_id or exchange.known_call.request_id)
+        await self._record(exchange, Reply(answer.status, headers, sent))
         return Outgoing(answer.status, headers, sent)
 
-    async def _record_head(
-        self, exchange: ServiceExchange, answer: UpstreamAnswer, request_id: str, *, too_large: bool
-    ) -> None:
-        length = answer.headers.get("content-length", "")
+    async def _record_head(self, exchange: ServiceExchange, head: Reply, *, too_large: bool) -> None:
+        """Record an answer whose body passes through."""
+        if head.status >= 400:
+            await self._record(exchange, head)
+            return
+        length = head.headers.get("content-length", "")
         if length.isdecimal():
             exchange.notes["bytesTransferredOut"] = int(length)
         if too_large and not exchange.known_call.read_only:
             exchange.notes["responseNotRead"] = f"the answer is larger than {WHOLE_BYTES} bytes"
-        await self._evidence.answered(exchange, request_id=request_id)
+        await self._evidence.answered(exchange, request_id=_request_id(head))
 
-    async def _record(self, exchange: ServiceExchange, reply: Reply, request_id: str) -> None:
+    async def _record(self, exchange: ServiceExchange, reply: Reply) -> None:
+        request_id = _request_id(reply)
         if reply.status >= 400:
             text = exchange.wire.read_error(exchange.service, reply)
             await self._evidence.failed(exchange, text.code, text.message, request_id=request_id)
@@ -87,6 +90,39 @@ class Answers:
             # It was carried out all the same, and the caller gets what was answered.
             exchange.notes["responseNotRead"] = problem.message
             return None
+
+
+def _headers(exchange: ServiceExchange, answer: UpstreamAnswer) -> dict[str, str]:
+    """The headers of an answer that concern the caller, with the upstream's addresses made ours."""
+    headers = {
+        name: value for name, value in answer.headers.items() if name not in _OURS and not name.startswith(_CORS)
+    }
+    replace = answer_replacer(exchange)
+    if replace is not None:
+        headers = {name: replace.text(value) for name, value in headers.items()}
+    return headers
+
+
+def _with_our_address(exchange: ServiceExchange, headers: Mapping[str, str], body: bytes) -> bytes:
+    """A body of text with the upstream's addresses made ours; data, and CBOR with its counted texts, stays as it is."""
+    replace = answer_replacer(exchange)
+    is_text = any(word in headers.get("content-type", "") for word in _TEXT_TYPES)
+    return replace.body(body) if replace is not None and is_text and "content-encoding" not in headers else body
+
+
+def _request_id(reply: Reply) -> str:
+    """The upstream's request id: in a header, else near an end of an XML body; empty where it gave none."""
+    for name in _REQUEST_ID_HEADERS:
+        if name in reply.headers:
+            return reply.headers[name]
+    ends = reply.body[:_REQUEST_ID_WITHIN_BYTES], reply.body[-_REQUEST_ID_WITHIN_BYTES:]
+    found = next((match for part in ends if (match := _REQUEST_ID.search(part))), None)
+    return found[1].decode("ascii") if found else ""
+
+
+def _is_digest(name: str) -> bool:
+    """Whether a header says something about bytes that have been changed."""
+    return name in ("content-md5", "x-amz-crc32", "etag") or name.startswith("x-amz-checksum-")
 
 
 def _streams(operation: Operation | None, status: int) -> bool:
