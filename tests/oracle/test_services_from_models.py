@@ -186,7 +186,7 @@ def _assert_recorded(gateway: Gateway, expected: dict[str, Asked]) -> None:
 def _assert_form(
     operation: Operation, parameters: dict[str, Any], result: dict[str, Any], record: dict[str, Any]
 ) -> None:
-    facts = describe(operation, parameters, Place("123456789012", "us-east-1"), trait=operation.readonly_trait)
+    facts = describe(operation, parameters, Place("123456789012", "us-east-1"))
     assert "errorCode" not in record, (operation.name, record["errorMessage"])
     assert record["eventSource"] == operation.service.event_source
     assert record["eventName"] == facts.event_name

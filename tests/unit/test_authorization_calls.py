@@ -11,8 +11,10 @@ import pytest
 from opentrail.aws.model import Catalogue
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
-from opentrail.gateway.authorise import authorise
+from opentrail.events.resource_arns import Place
+from opentrail.gateway.authorise import authorise, authorise_behind
 from opentrail.gateway.permissions import Resource, permissions
+from opentrail.gateway.upstream_permissions import tag_context, upstream_permissions
 from opentrail.identity.authorization import NamedPolicy, PolicySet
 from opentrail.identity.policy import parse_identity
 from opentrail.identity.principal import Principal, PrincipalType
@@ -228,3 +230,42 @@ def test_iam_s_own_keys() -> None:
     untag = {"Effect": "Allow", "Action": "cloudtrail:RemoveTags", "Resource": TRAIL, "Condition": only}
     assert refused(keys, untag) is None
     assert refused(keys, {**untag, "Condition": {"Null": {"aws:RequestTag/cost": "false"}}}) is not None
+
+
+def allowed_behind(statement: Mapping[str, Any], service: str, name: str, **parameters: Any) -> bool:
+    """Whether a call to a service behind us is allowed."""
+    call = call_of(service, name, **parameters)
+    assert call.operation is not None
+    needed = upstream_permissions(call.operation, parameters, Place(HOME, "eu-west-1"))
+    try:
+        authorise_behind(call, FixedDirectory([statement]), needed, tags=tag_context(parameters), protocol="json")
+    except ApiError as refusal:
+        assert refusal.code == "AccessDeniedException"
+        return False
+    return True
+
+
+def test_a_call_behind_us_is_allowed_on_what_it_names_alone() -> None:
+    """A policy on one queue allows that queue under any address, and no other; one on tables counts every table."""
+    queue = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": f"arn:aws:sqs:eu-west-1:{HOME}:jobs"}
+    assert allowed_behind(queue, "sqs", "SendMessageBatch", QueueUrl=f"http://localhost:4566/{HOME}/jobs", Entries=[])
+    assert not allowed_behind(queue, "sqs", "SendMessage", QueueUrl=f"http://localhost:4566/{HOME}/other")
+    table = f"arn:aws:dynamodb:eu-west-1:{HOME}:table/mine"
+    tables = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": table}
+    assert allowed_behind(tables, "dynamodb", "BatchGetItem", RequestItems={"mine": {}})
+    assert not allowed_behind(tables, "dynamodb", "BatchGetItem", RequestItems={"mine": {}, "yours": {}})
+    assert not allowed_behind(tables, "dynamodb", "ExecuteStatement", Statement='SELECT "from mine" FROM yours')
+
+
+def test_tags_in_any_form_are_conditions_of_calls_behind_us() -> None:
+    """Tags in a map are request tags, and tags that are none at all are no error."""
+    tagged = {
+        "Effect": "Allow",
+        "Action": "sqs:TagQueue",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:RequestTag/team": "red"}},
+    }
+    url = f"http://localhost:4566/{HOME}/jobs"
+    assert allowed_behind(tagged, "sqs", "TagQueue", QueueUrl=url, Tags={"team": "red"})
+    assert not allowed_behind(tagged, "sqs", "TagQueue", QueueUrl=url, Tags={"team": "blue"})
+    assert not allowed_behind(tagged, "sqs", "TagQueue", QueueUrl=url, Tags=[1, "x"])

@@ -41,19 +41,16 @@ class CallFacts:
         return frozenset(kind for resource in self.resources if (kind := resource.get("type")))
 
 
-def describe(
-    operation: Operation, parameters: Mapping[str, Any] | None, place: Place, *, trait: bool | None = None
-) -> CallFacts:
+def describe(operation: Operation, parameters: Mapping[str, Any] | None, place: Place) -> CallFacts:
     """The facts of a call with these parameters, in wire casing; None for parameters that were never parsed.
 
-    ``place``: the caller's account and region, in which names are meant. ``trait``: what the model says of whether the
-    operation only reads.
+    ``place``: the caller's account and region, in which names are meant.
     """
     name, service = event_name(operation), operation.service
     is_data = is_data_event(service.name, operation.name)
     return CallFacts(
         event_name=name,
-        read_only=is_read_only(service.event_source, name, trait=trait),
+        read_only=is_read_only(service.event_source, name, trait=operation.readonly_trait),
         management_event=not is_data,
         resources=tuple(_resources(operation, parameters or {}, place, is_data=is_data)),
     )

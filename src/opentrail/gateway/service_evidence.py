@@ -8,6 +8,8 @@ from opentrail.aws.model import Operation, Service
 from opentrail.aws.protocols import WireProtocol
 from opentrail.clock import Clock
 from opentrail.events.call import Call, Outcome
+from opentrail.events.call_facts import additional_event_data
+from opentrail.events.resource_arns import Place
 from opentrail.events.unknown_outcome import OUTCOME_UNKNOWN, UNANSWERED
 from opentrail.gateway.exchange import Incoming, Intended, Recorder
 from opentrail.gateway.s3_bodies import Arrival
@@ -68,6 +70,10 @@ class ServiceEvidence:
         """Record a call that succeeded; ``request_id`` is the upstream's, where it gave one. Raises JournalError."""
         if request_id:
             exchange.call = replace(exchange.known_call, request_id=request_id)
+        call = exchange.known_call
+        if call.operation is not None and response is not None:
+            place = Place(call.account_id, call.region)
+            exchange.notes |= additional_event_data(call.operation, call.parameters or {}, response, place)
         await self._write(exchange, response=response)
 
     async def failed(self, exchange: ServiceExchange, code: str, message: str, *, request_id: str = "") -> None:

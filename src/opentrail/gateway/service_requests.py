@@ -77,7 +77,7 @@ def _decode(exchange: ServiceExchange, body: bytes) -> None:
         exchange.call = replace(call, read_only=False)
         exchange.notes["undecoded"] = problem.message
         return
-    facts = describe(operation, parameters, _place(call), trait=operation.readonly_trait)
+    facts = describe(operation, parameters, _place(call))
     exchange.resources = facts.resources
     exchange.call = replace(
         parsed(call, operation, parameters),
