@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from opentrail.app.metrics import METRICS
 from opentrail.cli.main import application
 from opentrail.config import SECTIONS, UpstreamSettings, names_of
 from opentrail.services.cloudtrail.service import CloudTrailService
@@ -33,6 +34,17 @@ def _written(default: object) -> str:
     if default in ("", ()):
         return '""' if default == "" else "[]"
     return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    """docs/operations.md has exactly the table that the code has: name, kind, labels, meaning."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| `(opentrail_\w+)` \| (\w+) \| (.+?) \| (.+) \|$", text, re.MULTILINE)
+    known = [
+        (name, one.kind, ", ".join(f"`{label}`" for label in one.labels) or "-", one.sentence)
+        for name, one in METRICS.items()
+    ]
+    assert rows == known
 
 
 def _coverage(part: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from opentrail.app.internal import RecordedInternally
+from opentrail.app.meters import Meters
 from opentrail.aws.model import Catalogue
 from opentrail.aws.protocols import protocol_of
 from opentrail.clock import Clock, Entropy
@@ -74,8 +75,9 @@ class Core:
         *,
         accept_damage: bool = False,
         on_journal_failure: Callable[[str], None] = _complain,
+        meters: Meters | None = None,
     ) -> None:
-        """Open HOME, whose lock the caller holds; a new one is made ready.
+        """Open HOME, whose lock the caller holds; a new one is made ready. ``meters`` count what happens.
 
         Raises ConfigError (HOME cannot be used), IntegrityError (the journal is damaged), JournalError.
         """
@@ -95,9 +97,10 @@ class Core:
         self.trails = Trails(self.database)
         self.buckets = Buckets(self.database)
         options = JournalOptions(segment_bytes=world.settings.journal.segment_bytes)
-        doors = Doors(entropy=world.entropy, on_failure=on_journal_failure)
+        meters = meters or Meters()
+        doors = Doors(files=meters.files, entropy=world.entropy, on_failure=on_journal_failure)
         self.journal = Journal.open(home.journal, options, accept_damage=accept_damage, doors=doors)
-        self.recording = Recording(self.journal, world.clock, world.entropy, self._routes)
+        self.recording = Recording(self.journal, world.clock, world.entropy, self._routes, count=meters.calls)
         self.internal = RecordedInternally(self.journal, self.recording, world.clock, world.entropy, self._event_routes)
         self.drain = outbox.OutboxDrain()
         self.dispatcher = Dispatcher(

@@ -20,13 +20,15 @@ import uvloop
 from opentrail.app.callers import host_identity_services
 from opentrail.app.chef import open_chef
 from opentrail.app.core import Core, World
+from opentrail.app.meters import Meters
+from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
 from opentrail.app.models import install_models
 from opentrail.app.object_storage import ObjectStorage, open_object_storage
 from opentrail.app.recorded_store import RecordedStore
 from opentrail.app.reloading import Reloadable, Reloading
 from opentrail.app.resources import trail_finder
 from opentrail.app.ticks import Ticks
-from opentrail.app.upstreams import BehindUs
+from opentrail.app.upstreams import EMBEDDED, BehindUs
 from opentrail.config import Settings, words
 from opentrail.delivery.carrier import DeliveryOptions
 from opentrail.delivery.courier import Courier
@@ -35,7 +37,7 @@ from opentrail.gateway.admit import Admission
 from opentrail.gateway.asgi import Application, Server, server
 from opentrail.gateway.client_address import networks
 from opentrail.gateway.entrance import Entrance
-from opentrail.gateway.own_pages import OwnPages
+from opentrail.gateway.own_pages import Audience, MetricsPage, OwnPages
 from opentrail.gateway.pipeline import Parts, Pipeline
 from opentrail.gateway.s3_door import S3Door
 from opentrail.gateway.service_door import ServiceDoor
@@ -95,6 +97,7 @@ class App:
         self._reread = reread or (lambda: world.settings)
         self._reloading: Reloading | None = None
         self._accept_damage = accept_damage
+        self._meters = Meters()
         self._serving: _Serving | None = None
         self._stop_asked = False
         self._failure: str | None = None
@@ -135,7 +138,12 @@ class App:
 
     def _start(self, stack: ExitStack, listener: socket.socket, say_ready: Callable[[str], None]) -> None:
         world, settings = self._world, self._world.settings
-        core = Core(world, accept_damage=self._accept_damage, on_journal_failure=self._journal_failed)
+        core = Core(
+            world,
+            accept_damage=self._accept_damage,
+            on_journal_failure=self._journal_failed,
+            meters=self._meters,
+        )
         stack.callback(core.close)
         supervisor = Supervisor(world.home.run / "children", world.clock)
         stack.callback(supervisor.stop_all)
@@ -239,7 +247,7 @@ class App:
                 s3_door=door,
                 upstreams=behind.upstreams,
                 service_door=service_door,
-                own_pages=OwnPages(__version__, reasons),
+                own_pages=OwnPages(__version__, reasons, self._metrics_page(workers)),
                 appended=core.drain.appended,
                 journal_failure=lambda: core.journal.failure,
                 clock=clock,
@@ -273,6 +281,21 @@ class App:
                 log.warning("some calls are still under way; the next start records that their outcome is unknown")
             await serving.storage.upstream.close()
             await serving.behind.close()
+
+    def _metrics_page(self, workers: _Workers) -> MetricsPage:
+        core = workers.core
+        metrics = Metrics(
+            Sources(
+                meters=self._meters,
+                journal=core.journal,
+                lag=lambda: workers.courier.lag,
+                trails=lambda: core.trails.snapshot,
+                upstreams=lambda: _upstream_states(workers),
+                reasons=lambda: _reasons(workers),
+                now=self._world.clock.now,
+            )
+        )
+        return MetricsPage(Audience(self._world.settings.gateway.metrics), CONTENT_TYPE, metrics.page)
 
     def _journal_failed(self, reason: str) -> None:
         """The disk refused evidence: stop serving, and say why with the exit code."""
@@ -314,3 +337,13 @@ def _reasons(workers: _Workers) -> list[str]:
         ("{}", workers.storage.problem()),
     ]
     return [text.format(reason) for text, reason in found if reason]
+
+
+def _upstream_states(workers: _Workers) -> list[UpstreamState]:
+    """The servers behind us. One that we did not start ourselves counts as up."""
+    embedded_problem = workers.behind.problem()
+    others = [
+        UpstreamState(one.name, is_up=one.name != EMBEDDED or embedded_problem is None)
+        for one in workers.behind.upstreams.every
+    ]
+    return [UpstreamState("s3", is_up=workers.storage.problem() is None), *others]

@@ -23,6 +23,7 @@ def contradictions(settings: Settings) -> list[str]:
             "gateway.tls_certificate and gateway.tls_key go together",
         ),
         (_are_networks(gateway.trusted_proxies), "gateway.trusted_proxies must be addresses and CIDR blocks"),
+        (gateway.metrics in {"loopback", "all", "off"}, "gateway.metrics must be `loopback`, `all` or `off`"),
         (
             all("=" in entry for entry in settings.sts.oidc_jwks.split(",") if entry.strip()),
             "sts.oidc_jwks must be ISSUER=FILE or ISSUER=URL, separated by commas",

@@ -30,6 +30,9 @@ class GatewaySettings:
     trusted_proxies: str = _setting(
         "", "Addresses and CIDR blocks, separated by commas, whose X-Forwarded-For is believed."
     )
+    metrics: str = _setting(
+        "loopback", "Who may read `/_opentrail/metrics`: `loopback` (this machine), `all` or `off`."
+    )
 
 
 @dataclass(frozen=True, slots=True)

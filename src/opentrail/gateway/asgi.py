@@ -61,8 +61,9 @@ class Application:
         """Serve one HTTP request; nothing else is spoken."""
         if scope["type"] != "http":
             return
-        head = _head(scope, self._trusted_proxies)
-        incoming = Incoming(head, _pieces(receive), self._entropy.uuid(), self._clock.now())
+        socket_address = scope["client"][0] if scope.get("client") else ""
+        head = _head(scope, socket_address, self._trusted_proxies)
+        incoming = Incoming(head, _pieces(receive), self._entropy.uuid(), self._clock.now(), socket_address)
         try:
             outgoing = await self._handler.handle(incoming)
         except ClientGone:
@@ -78,18 +79,17 @@ class Application:
         await _send(outgoing, send)
 
 
-def _head(scope: Scope, trusted_proxies: Networks) -> RequestHead:
+def _head(scope: Scope, socket_address: str, trusted_proxies: Networks) -> RequestHead:
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         text = name.decode("latin-1")
         headers[text] = f"{headers[text]},{value.decode('latin-1')}" if text in headers else value.decode("latin-1")
-    peer = scope["client"][0] if scope.get("client") else ""
     return RequestHead(
         method=scope["method"],
         path=scope["raw_path"].decode("latin-1"),
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
-        peer=client_address(peer, headers.get("x-forwarded-for", ""), trusted_proxies),
+        peer=client_address(socket_address, headers.get("x-forwarded-for", ""), trusted_proxies),
         tls=scope.get(_TLS_KEY),
     )
 

@@ -6,7 +6,7 @@ client. Without configured proxies the header means nothing.
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -14,6 +14,8 @@ Networks = Sequence[Network]
 
 MAX_HOPS = 32
 """How many proxies in a row are followed."""
+
+_SAID_BY_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:
@@ -34,6 +36,15 @@ def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:
             break
         found = following
     return str(found)
+
+
+def is_from_this_machine(socket_address: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request was made on this machine, going by its connection alone.
+
+    No header makes it so. One that proxies add makes it not so: a proxy on this machine speaks for somebody else.
+    """
+    found = _address(socket_address)
+    return found is not None and found.is_loopback and not any(name in headers for name in _SAID_BY_PROXIES)
 
 
 def networks(text: str) -> Networks:

@@ -13,12 +13,16 @@ from opentrail.identity.principal import Principal
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request whose head has arrived; the body is still to be read, once, in pieces of the server's choosing."""
+    """A request whose head has arrived; the body is still to be read, once, in pieces of the server's choosing.
+
+    ``socket_address`` is whom the connection is with, whatever headers say; empty where that is not known.
+    """
 
     head: RequestHead
     body: AsyncIterator[bytes]
     request_id: str
     received_at: datetime
+    socket_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

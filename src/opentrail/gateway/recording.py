@@ -21,6 +21,9 @@ from opentrail.journal.reservations import Intent
 Router = Callable[[Call, Outcome, str], tuple[str, ...]]
 """Which trails take a call's record, for one recipient account."""
 
+Count = Callable[[Call, Outcome], None]
+"""Told of every call, once, as its record is made."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Announced:
@@ -35,11 +38,14 @@ class _Announced:
 class Recording:
     """Makes event records and puts them into the journal."""
 
-    def __init__(self, journal: Journal, clock: Clock, entropy: Entropy, router: Router) -> None:
+    def __init__(
+        self, journal: Journal, clock: Clock, entropy: Entropy, router: Router, *, count: Count = lambda *_: None
+    ) -> None:
         self._journal = journal
         self._clock = clock
         self._entropy = entropy
         self._router = router
+        self._count = count
 
     async def record(self, call: Call, outcome: Outcome, *, also_for: tuple[str, ...] = ()) -> None:
         """Make a call's record durable. Raises JournalError where it cannot be."""
@@ -66,6 +72,7 @@ class Recording:
         and the record says so.
         """
         assert isinstance(intended, _Announced)
+        self._count(call, outcome)
         drafts = _concluding(intended, call, outcome)
         try:
             await self._journal.conclude(intended.intent, drafts)
@@ -81,6 +88,7 @@ class Recording:
         ``routes`` are trails that take the caller's copy besides those the router names: those that come to log by
         this very call.
         """
+        self._count(call, outcome)
         recipients, shared = self._recipients(call, also_for)
         return self._drafts(call, outcome, recipients, shared, routes)
 
