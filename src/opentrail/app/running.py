@@ -340,10 +340,15 @@ def _reasons(workers: _Workers) -> list[str]:
 
 
 def _upstream_states(workers: _Workers) -> list[UpstreamState]:
-    """The servers behind us. One that we did not start ourselves counts as up."""
-    embedded_problem = workers.behind.problem()
-    others = [
-        UpstreamState(one.name, is_up=one.name != EMBEDDED or embedded_problem is None)
-        for one in workers.behind.upstreams.every
+    """The servers behind us: those that we run ourselves are up when they say so, others when the last call says so."""
+    problems = {EMBEDDED: workers.behind.problem(), "s3": workers.storage.problem()}
+    clients = {"s3": workers.storage.upstream} | {one.name: one.upstream for one in workers.behind.upstreams.every}
+    return [
+        UpstreamState(
+            name,
+            is_up=client.is_up and problems.get(name) is None,
+            in_flight=client.in_flight,
+            errors=client.errors,
+        )
+        for name, client in clients.items()
     ]
-    return [UpstreamState("s3", is_up=workers.storage.problem() is None), *others]

@@ -13,6 +13,7 @@ from opentrail.aws.http import Reply
 from opentrail.aws.model import Operation
 from opentrail.aws.protocols.scalars import UnreadableReplyError
 from opentrail.events.classify import records_response
+from opentrail.events.redaction import HIDDEN
 from opentrail.gateway.exchange import Outgoing
 from opentrail.gateway.service_evidence import ServiceEvidence, ServiceExchange
 from opentrail.gateway.service_requests import answer_replacer
@@ -70,7 +71,9 @@ class Answers:
         request_id = _request_id(reply)
         if reply.status >= 400:
             text = exchange.wire.read_error(exchange.service, reply)
-            await self._evidence.failed(exchange, text.code, text.message, request_id=request_id)
+            # What could not be decoded may hold secrets that a message echoes, and nobody knows which.
+            message = text.message if exchange.known_call.operation else HIDDEN
+            await self._evidence.failed(exchange, text.code, message, request_id=request_id)
             return
         response = await self._elements(exchange, reply)
         await self._evidence.answered(exchange, response=response, request_id=request_id)

@@ -8,7 +8,7 @@ upstream stores nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
@@ -93,8 +93,10 @@ _TO_S3 = Target()
 class UpstreamAnswer:
     """An answer whose head has arrived. Header names are lower case; ``close`` it, whatever happens."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, closed: Callable[[], None]) -> None:
+        """``closed`` is called once, when the answer needs its connection no longer."""
         self._response = response
+        self._closed: Callable[[], None] | None = closed
         self.status = response.status
         self.headers: dict[str, str] = {}
         for name, value in response.headers.items():
@@ -133,6 +135,9 @@ class UpstreamAnswer:
 
     def close(self) -> None:
         """Give the connection back; it is closed instead where part of the answer has not been read."""
+        if self._closed is not None:
+            self._closed()
+            self._closed = None
         if self._response.content.at_eof():
             self._response.release()
         else:
@@ -140,7 +145,10 @@ class UpstreamAnswer:
 
 
 class Upstream:
-    """One server. ``endpoint`` may change while we run: a restarted server can come back on another port."""
+    """One server. ``endpoint`` may change while we run: a restarted server can come back on another port.
+
+    For metrics: ``in_flight`` calls have no whole answer yet, ``errors`` got none, ``is_up`` tells of the last one.
+    """
 
     def __init__(self, settings: UpstreamSettings, clock: Clock) -> None:
         self.endpoint = settings.endpoint
@@ -149,6 +157,9 @@ class Upstream:
         self._keys = SigningKeys(capacity=512)
         self._session: aiohttp.ClientSession | None = None
         self._outdated: list[aiohttp.ClientSession] = []
+        self.in_flight = 0
+        self.errors = 0
+        self.is_up = True
 
     async def send(
         self,
@@ -170,15 +181,34 @@ class Upstream:
         url = URL(self.endpoint.rstrip("/") + path + (f"?{query}" if query else ""), encoded=True)
         signed = self._signed(method, path, query, forwarded_headers(headers or {}), body, target)
         data = body.pieces if body.size_bytes or method in ("PUT", "POST") else None
+        self.in_flight += 1
         try:
-            return UpstreamAnswer(await self._once(method, url, signed, data))
+            response = await self._answered(method, url, signed, data)
+        except BaseException as error:
+            self.in_flight -= 1
+            if isinstance(error, NoAnswer):
+                self.errors += 1
+                self.is_up = False
+            raise
+        self.is_up = True
+        return UpstreamAnswer(response, self._landed)
+
+    async def _answered(
+        self, method: str, url: URL, headers: dict[str, str], data: bytes | AsyncIterator[bytes] | None
+    ) -> aiohttp.ClientResponse:
+        """The head of an answer; a read is asked for again where a kept connection proves closed. Raises NoAnswer."""
+        try:
+            return await self._once(method, url, headers, data)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if method not in ("GET", "HEAD") or not isinstance(error, aiohttp.ServerDisconnectedError):
                 raise _unreachable(error) from error
-        try:  # a kept connection had been closed; asking again changes nothing
-            return UpstreamAnswer(await self._once(method, url, signed, data))
+        try:  # asking again changes nothing
+            return await self._once(method, url, headers, data)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(error) from error
+
+    def _landed(self) -> None:
+        self.in_flight -= 1
 
     def reconfigure(self, settings: UpstreamSettings) -> None:
         """Call with these settings from now on; calls under way end on the connections that they have."""
