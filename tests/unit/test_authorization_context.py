@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
 
 from opentrail.identity.context import (
     RequestFacts,
@@ -11,6 +14,7 @@ from opentrail.identity.context import (
     resource_tag_context,
     session_age,
     sts_context,
+    tag_keys,
     tag_pairs,
 )
 from opentrail.identity.principal import ANONYMOUS, Principal, PrincipalType, SessionContext, SessionIssuer
@@ -93,6 +97,36 @@ def test_request_facts() -> None:
         "aws:sourceip": ("10.0.0.1",),
         "aws:requestedregion": ("eu-west-1",),
     }
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [{"Key": "Team", "Value": "red"}, {"Key": "bare"}],
+        [{"key": "Team", "value": "red"}, {"key": "bare"}],
+        [{"TagKey": "Team", "TagValue": "red"}, {"TagKey": "bare", "TagValue": None}],
+        {"Team": "red", "bare": ""},
+        {"Items": [{"Key": "Team", "Value": "red"}, {"Key": "bare"}]},
+    ],
+)
+def test_tags_are_read_in_every_form_that_services_take_them_in(raw: Any) -> None:
+    """Lists of objects, KMS's names, the maps of SQS and Lambda, CloudFront's items."""
+    assert list(tag_pairs(raw)) == [("Team", "red"), ("bare", "")]
+
+
+def test_what_is_no_tag_is_none_and_breaks_nothing() -> None:
+    """Requests to services behind us are not validated: whatever stands there must not stop the decision."""
+    for raw in (
+        None,
+        "text",
+        7,
+        ["text", 7, {}, {"Value": "v"}, {"Key": 7}, {"Key": "k", "Value": {}}],
+        {"Items": [None]},
+    ):
+        assert list(tag_pairs(raw)) == []
+    assert list(tag_pairs({"Items": "a tag", "list": []})) == [("Items", "a tag")]
+    assert tag_keys(["a", 7]) == tag_keys({"Items": ["a", None]}) == ("a",)
+    assert tag_keys(None) == tag_keys("text") == tag_keys({}) == ()
 
 
 def test_tags_of_requests_and_resources() -> None:

@@ -4,7 +4,7 @@ Rules. Every permission that the call takes is asked for in turn; the first that
 Services with the query protocol refuse with ``AccessDenied``, those with JSON with ``AccessDeniedException``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from opentrail.errors import ApiError
@@ -28,6 +28,7 @@ from opentrail.identity.context import (
     resource_tag_context,
     session_age,
     sts_context,
+    tag_keys,
     tag_pairs,
 )
 from opentrail.identity.principal import Principal
@@ -133,7 +134,7 @@ def _tag_context(call: Call) -> Values:
     """The tags that a request gives or takes away."""
     parameters = call.parameters or {}
     given = list(tag_pairs(parameters.get("Tags") or parameters.get("TagsList")))
-    taken: Sequence[str] = parameters.get("TagKeys") or ()
+    taken = tag_keys(parameters.get("TagKeys"))
     if call.event_name == "RemoveTags":
         return request_tag_context((), [key for key, _ in given])
     return request_tag_context(given, taken) if given or taken else {}

@@ -16,6 +16,7 @@ from opentrail.identity.principal import Principal, PrincipalType, SessionContex
 Values = dict[str, tuple[str, ...]]
 Tags = Mapping[str, str] | Iterable[tuple[str, str]]
 
+_TAG_MEMBERS = (("Key", "Value"), ("key", "value"), ("TagKey", "TagValue"))
 _TRUE, _FALSE = ("true",), ("false",)
 _PRINCIPAL_TYPES = {
     PrincipalType.ROOT: "Account",
@@ -133,9 +134,29 @@ def sts_context(parameters: Mapping[str, Any], source_identity: str | None = Non
 
 
 def tag_pairs(raw: Any) -> Iterator[tuple[str, str]]:
-    """Key and value of each tag in a list of ``{"Key", "Value"}`` objects, as AWS's services take them."""
-    for tag in raw or ():
-        yield tag["Key"], tag.get("Value") or ""
+    """Key and value of each tag in a request, in any of the forms that AWS's services take them in: a map, a list of
+    objects (``Key``, ``key`` or KMS's ``TagKey``), or CloudFront's object around such a list (botocore's models).
+
+    What has none of these forms is no tag; the service behind has to say so.
+    """
+    listed = raw.get("Items") if isinstance(raw, Mapping) else raw
+    if isinstance(listed, list | tuple):
+        pairs = [_pair(tag) for tag in listed if isinstance(tag, Mapping)]
+    else:
+        pairs = list(raw.items()) if isinstance(raw, Mapping) else []
+    for key, value in pairs:
+        if isinstance(key, str) and isinstance(value, str | None):
+            yield key, value or ""
+
+
+def _pair(tag: Mapping[str, Any]) -> tuple[Any, Any]:
+    return next(((tag[key], tag.get(value)) for key, value in _TAG_MEMBERS if key in tag), (None, None))
+
+
+def tag_keys(raw: Any) -> tuple[str, ...]:
+    """The keys of the tags that a request takes away: a list, or CloudFront's object around one."""
+    keys = raw.get("Items") if isinstance(raw, Mapping) else raw
+    return tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list | tuple) else ()
 
 
 def _add_session(found: Values, session: SessionContext) -> None:
