@@ -16,6 +16,7 @@ from opentrail.app.internal import RecordedInternally
 from opentrail.app.meters import Meters
 from opentrail.aws.model import Catalogue
 from opentrail.aws.protocols import protocol_of
+from opentrail.backup.snapshot import Snapshots
 from opentrail.clock import Clock, Entropy
 from opentrail.config import Settings
 from opentrail.errors import ApiError, ConfigError
@@ -37,6 +38,7 @@ from opentrail.identity.store import Identities, KeyOwner
 from opentrail.journal import Doors, Journal, JournalOptions, intents, outbox
 from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
 from opentrail.services.opentrail import MODEL_PATH
+from opentrail.services.opentrail.backups import BackupService
 from opentrail.services.opentrail.service import OpenTrailService
 from opentrail.services.opentrail.simulation import PolicySimulation
 from opentrail.state.database import Database, Unit
@@ -50,6 +52,9 @@ from opentrail.trails.trail_set import TrailSet
 from opentrail.version import __version__
 
 log = logging.getLogger(__name__)
+
+_SEGMENTS_KEPT_FREE = 4
+"""So many segments of the journal find room on HOME's disk while a backup lies there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,11 @@ class Core:
         self.finders: dict[str, FindResource] = {}
         simulation = PolicySimulation(self.identities.directory, self.buckets, DEFAULT_ACCOUNT_ID)
         self.host("opentrail", OpenTrailService(self.identities, DEFAULT_ACCOUNT_ID), {})
-        self.hosted["opentrail"] = self.hosted["opentrail"].joined_by(simulation)
+        self.snapshots = Snapshots(
+            home, self.journal, world.clock, world.entropy, kept_free_bytes=_SEGMENTS_KEPT_FREE * options.segment_bytes
+        )
+        backups = BackupService(self.snapshots, DEFAULT_ACCOUNT_ID)
+        self.hosted["opentrail"] = self.hosted["opentrail"].joined_by(simulation).joined_by(backups)
         replayed = outbox.replay(self.database, self.journal)
         if replayed:
             log.warning(

@@ -145,6 +145,7 @@ class App:
             meters=self._meters,
         )
         stack.callback(core.close)
+        core.snapshots.remove_left_over()
         supervisor = Supervisor(world.home.run / "children", world.clock)
         stack.callback(supervisor.stop_all)
         for orphan in supervisor.reap_orphans():

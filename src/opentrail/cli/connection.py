@@ -21,8 +21,13 @@ def root_key(home: Home) -> tuple[str, str]:
     return key
 
 
-def call_opentrail(home: Home, settings: Settings, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """One call to the ``opentrail`` service. Raises ApiError for refusals, OutboundError where nobody answers."""
+def call_opentrail(
+    home: Home, settings: Settings, operation: str, parameters: Mapping[str, Any], *, patience_s: float = 60.0
+) -> Mapping[str, Any]:
+    """One call to the ``opentrail`` service. Raises ApiError for refusals, OutboundError where nobody answers.
+
+    ``patience_s``: how long the running gateway may take.
+    """
     lock = HomeLock.acquire(home)
     if lock is not None:
         from opentrail.app.core import World, open_offline
@@ -34,11 +39,11 @@ def call_opentrail(home: Home, settings: Settings, operation: str, parameters: M
         raise OutboundError(
             "NotReady", f"process {holder_of(home)} uses {home.root} but does not answer yet; try again"
         )
-    return _over_http(home, facts, operation, parameters)
+    return _over_http(home, facts, operation, parameters, patience_s=patience_s)
 
 
 def _over_http(
-    home: Home, facts: Mapping[str, Any], operation: str, parameters: Mapping[str, Any]
+    home: Home, facts: Mapping[str, Any], operation: str, parameters: Mapping[str, Any], *, patience_s: float
 ) -> Mapping[str, Any]:
     import botocore.exceptions
     import botocore.session
@@ -54,7 +59,12 @@ def _over_http(
         verify=facts.get("authority") or True,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
-        config=Config(retries={"total_max_attempts": 1}, user_agent="opentrail-cli", parameter_validation=False),
+        config=Config(
+            retries={"total_max_attempts": 1},
+            user_agent="opentrail-cli",
+            parameter_validation=False,
+            read_timeout=patience_s,
+        ),
     )
     try:
         answer = client._make_api_call(operation, dict(parameters))  # noqa: SLF001 - botocore's call by API name

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from opentrail.cli import accounts, demo, doctor, env, keys, policy, reload, up
+from opentrail.cli import accounts, backup, demo, doctor, env, keys, policy, reload, up
 from opentrail.errors import ConfigError, OpenTrailError
 from opentrail.version import __version__
 
@@ -19,6 +19,8 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 application.command("up")(up.up)
+application.command("backup")(backup.backup)
+application.command("restore")(backup.restore)
 application.command("env")(env.env)
 application.command("demo")(demo.demo)
 application.command("doctor")(doctor.doctor)

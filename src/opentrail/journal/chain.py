@@ -1,9 +1,12 @@
 """The segments of an open journal in their order: what is durable, where readers find it, and what may be recycled."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from opentrail.errors import JournalError
+from opentrail.journal.copying import Extent
 from opentrail.journal.files import DiskFiles
 from opentrail.journal.frames import Addresses, Frame
 from opentrail.journal.segments import Segment, Stretch, read_stretch
@@ -29,6 +32,7 @@ class Chain:
         self._spares = spares
         self._lock = threading.Lock()
         self._pruning = threading.Lock()
+        self._holds = 0
         self._grown = threading.Condition(self._lock)
         self._waiting = 0
         self._durable_sequence = segments[-1].last_sequence
@@ -108,10 +112,13 @@ class Chain:
         return None
 
     def prune(self, through: int) -> None:
-        """Give back whole segments whose frames are all needed no longer. Raises JournalError if the disk refuses."""
+        """Give back whole segments whose frames are all needed no longer, unless somebody holds them all.
+
+        Raises JournalError if the disk refuses.
+        """
         with self._pruning:
             self._pruned_through = max(self._pruned_through, min(through, self._durable_sequence))
-            while (segment := self._unlink_oldest(through)) is not None:
+            while not self._holds and (segment := self._unlink_oldest(through)) is not None:
                 try:
                     self._spares.give(segment.path)
                 except OSError as error:
@@ -125,6 +132,22 @@ class Chain:
             if len(self._segments) == 1 or oldest.last_sequence > through or oldest.readers:
                 return None
             return self._segments.pop(0)
+
+    @contextmanager
+    def unpruned(self) -> Iterator[None]:
+        """Keep every segment for the length of a block; what may go then goes with a later ``prune``."""
+        with self._pruning:
+            self._holds += 1
+        try:
+            yield
+        finally:
+            with self._pruning:
+                self._holds -= 1
+
+    def extents(self) -> list[Extent]:
+        """What every segment holds for good now, oldest first. Only within ``unpruned`` do they stay."""
+        with self._lock:
+            return [Extent(one.path, one.header, one.end, one.last_sequence) for one in self._segments]
 
     def figures(self) -> ChainFigures:
         """Sizes as they are now."""

@@ -10,12 +10,15 @@ nothing that was acknowledged is ever lost or reordered. One process at a time h
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from opentrail.errors import JournalError, NoRoomError
+from opentrail.journal.copying import SequenceRange, copy_segments
+from opentrail.journal.files import DiskFiles
 from opentrail.journal.frames import Addresses, Draft, Frame, as_intent, prepare
 from opentrail.journal.intake import Entry
 from opentrail.journal.opening import Doors, Parts, open_parts
@@ -248,6 +251,22 @@ class Journal:
         Never goes beyond an open intent. Raises JournalError.
         """
         self._chain.prune(min(through, self.concluded_through))
+
+    @contextmanager
+    def unpruned(self) -> Iterator[None]:
+        """Prune nothing for the length of a block; ``prune`` may be called, and takes effect when called again."""
+        with self._chain.unpruned():
+            yield
+
+    def copy(self, directory: Path) -> SequenceRange:
+        """Write everything that is durable now into an empty directory, while others append; ``unpruned`` only.
+
+        Raises JournalError where a disk refuses.
+        """
+        try:
+            return copy_segments(self._chain.extents(), directory, DiskFiles())
+        except OSError as error:
+            raise JournalError(f"the journal cannot be copied to {directory}: {error.strerror or error}") from error
 
     def stats(self) -> JournalStats:
         """Figures as they are now."""

@@ -49,7 +49,9 @@ class Recovered:
 
 
 @dataclass(slots=True)
-class _Judged:
+class Judged:
+    """One segment as it was found."""
+
     path: Path
     place: Place
     content_bytes: int
@@ -65,14 +67,14 @@ def recover(
     where the disk refuses. ``salt`` draws 64 random bits; ``progress`` is called before each segment is read.
     """
     (directory / _SALVAGE).unlink(missing_ok=True)
-    judged = _judge_all(directory, files, progress)
+    judged = judge_all(directory, files, progress)
     damages = tuple(damage for one in judged for damage in one.found.damages)
     if damages and not accept_damage:
         raise IntegrityError(_describe(damages))
     if damages:
         set_aside = {one.place.file: _salvage(directory, one, files, salt()) for one in judged if one.found.damages}
         damages = tuple(replace(damage, set_aside=set_aside[damage.file]) for damage in damages)
-        judged = _judge_all(directory, files, progress)
+        judged = judge_all(directory, files, progress)
         if left := [damage for one in judged for damage in one.found.damages]:
             raise IntegrityError(_describe(left))
     return _repair(judged, files, damages)
@@ -83,10 +85,11 @@ def _describe(damages: "tuple[Damage, ...] | list[Damage]") -> str:
     return f"{damages[0]}{more}"
 
 
-def _judge_all(directory: Path, files: DiskFiles, progress: Callable[[], None]) -> list[_Judged]:
+def judge_all(directory: Path, files: DiskFiles, progress: Callable[[], None]) -> list[Judged]:
+    """Read every segment of a directory, oldest first, and change nothing. Raises OSError."""
     paths = segment_files(directory)
     heads = [find_header(files.read(path, 0, HEADER_BYTES)) for _, path in paths]
-    judged: list[_Judged] = []
+    judged: list[Judged] = []
     expected_first = heads[0].header.first_sequence if heads and heads[0] else 1
     for position, (generation, path) in enumerate(paths):
         progress()
@@ -100,13 +103,13 @@ def _judge_all(directory: Path, files: DiskFiles, progress: Callable[[], None]) 
         )
         content = files.read(path, 0, path.stat().st_size)
         found = examine(content, place)
-        judged.append(_Judged(path, place, len(content), found))
+        judged.append(Judged(path, place, len(content), found))
         resume = found.header.resume_sequence if found.header else 0
         expected_first = resume or found.last_sequence + 1
     return judged
 
 
-def _repair(judged: list[_Judged], files: DiskFiles, damages: tuple[Damage, ...]) -> Recovered:
+def _repair(judged: list[Judged], files: DiskFiles, damages: tuple[Damage, ...]) -> Recovered:
     """Write damaged copies of heads again and cut the torn tail."""
     segments: list[Segment] = []
     repaired: list[str] = []
@@ -139,7 +142,7 @@ def _write_at(files: DiskFiles, path: Path, data: bytes, offset: int) -> None:
         files.close(descriptor)
 
 
-def _salvage(directory: Path, one: _Judged, files: DiskFiles, salt: int) -> str:
+def _salvage(directory: Path, one: Judged, files: DiskFiles, salt: int) -> str:
     """Put a segment with the valid frames in the place of a damaged one; answers where the damaged one is kept."""
     kept = _set_aside(directory, one.path, files)
     found, place = one.found, one.place

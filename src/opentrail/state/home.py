@@ -65,6 +65,11 @@ class Home:
         return self.root / "tls"
 
     @property
+    def backups(self) -> Path:
+        """Copies on their way out; what lies there at a start was left by a crash."""
+        return self.root / "backups"
+
+    @property
     def run(self) -> Path:
         """Facts about the running process and its children; worthless after it ended."""
         return self.root / "run"

@@ -4,15 +4,13 @@ A step changes the database from one format to the next, in one transaction. It 
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from opentrail.errors import ConfigError
 from opentrail.state.database import Database
+from opentrail.state.database_copy import copy_database
 from opentrail.state.home import FORMAT_VERSION, Home, format_of, stamp_format
 
 log = logging.getLogger(__name__)
@@ -103,7 +101,7 @@ def _migrate(home: Home, found: int, steps: Mapping[int, Step], target: int) -> 
     if missing:
         raise ConfigError(f"{home.root} has format {found}; this OpenTrail cannot migrate it: use a release in between")
     copy = home.database.with_name(f"{home.database.name}.format-{found}")
-    _copy(home.database, copy)
+    copy_database(home.database, copy)
     log.info("migrating %s from format %d to %d; the state before is in %s", home.root, found, target, copy)
     database = Database(home.database)
     try:
@@ -112,11 +110,3 @@ def _migrate(home: Home, found: int, steps: Mapping[int, Step], target: int) -> 
                 steps[version](unit.connection)
     finally:
         database.close()
-
-
-def _copy(database: Path, copy: Path) -> None:
-    """A consistent copy of the database, whatever its write-ahead log still holds."""
-    copy.unlink(missing_ok=True)
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-    copy.chmod(0o600)

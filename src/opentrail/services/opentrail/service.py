@@ -6,6 +6,7 @@ from typing import Any
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.identity.store import Account, Identities, KeyOwner
+from opentrail.services.opentrail.operators import operators_only
 from opentrail.services.operation import operation
 from opentrail.state.database import Unit
 
@@ -21,7 +22,7 @@ class OpenTrailService:
     @operation("CreateAccount", writes=True)
     def create_account(self, call: Call, request: Mapping[str, Any], unit: Unit) -> Mapping[str, Any]:
         """Add an account; its name defaults to its id."""
-        self._operators_only(call)
+        operators_only(call, self._operator_account_id)
         account_id = request["AccountId"]
         account = self._identities.create_account(unit, account_id, request.get("Name") or account_id, call.received_at)
         return {"Account": _described(account)}
@@ -29,7 +30,7 @@ class OpenTrailService:
     @operation("ListAccounts")
     def list_accounts(self, call: Call, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Every account of this OpenTrail."""
-        self._operators_only(call)
+        operators_only(call, self._operator_account_id)
         return {"Accounts": [_described(account) for account in self._identities.list_accounts()]}
 
     @operation("ImportAccessKey", writes=True)
@@ -38,7 +39,7 @@ class OpenTrailService:
 
         ``Admin`` attaches AdministratorAccess; roles that are made here always get it, users start with nothing.
         """
-        self._operators_only(call)
+        operators_only(call, self._operator_account_id)
         pair = (request["AccessKeyId"], request["SecretAccessKey"])
         principal = self._identities.import_key(
             unit,
@@ -49,14 +50,6 @@ class OpenTrailService:
             admin=bool(request.get("Admin")),
         )
         return {"AccessKeyId": principal.access_key_id, "Arn": principal.arn}
-
-    def _operators_only(self, call: Call) -> None:
-        if call.principal.account_id != self._operator_account_id:
-            raise ApiError(
-                "AccessDeniedException",
-                f"User: {call.principal.arn} is not authorized to perform: opentrail:{call.event_name}: "
-                f"only account {self._operator_account_id}, which runs this OpenTrail, may",
-            )
 
 
 def owner_of(request: Mapping[str, Any]) -> KeyOwner:
