@@ -31,6 +31,7 @@ soak: setup ## The long versions of the tests: hundreds of kills, gigabytes
 	@$(BIN)/pytest -m soak --timeout 3600 -s
 
 bench: setup ## Benchmarks: ratios measured side by side in one run
+	@sh tools/get_nginx.sh
 	@$(BIN)/python -m bench.run
 
 lock: setup ## Lock the dependencies anew, by version and hash

@@ -3,7 +3,14 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("bench_sigv4", "bench_session_token", "bench_authorize", "bench_journal", "bench_delivery")
+BENCHMARKS = (
+    "bench_sigv4",
+    "bench_session_token",
+    "bench_authorize",
+    "bench_journal",
+    "bench_delivery",
+    "bench_gateway",
+)
 
 
 def main() -> int:

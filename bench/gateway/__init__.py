@@ -1,0 +1,1 @@
+"""The parts of ``bench_gateway``: its servers, its load, and its profiler."""
