@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from opentrail.app.metrics import METRICS
+from opentrail.backup.manifest import FILES, TREES
 from opentrail.cli.main import application
 from opentrail.config import SECTIONS, UpstreamSettings, names_of
 from opentrail.services.cloudtrail.service import CloudTrailService
@@ -103,3 +106,26 @@ def test_the_package_tree_of_the_drawing_is_the_real_one() -> None:
     packages = {path.parent.name for path in (ROOT / "src" / "opentrail").glob("*/__init__.py")}
     for package in packages:
         assert f"`{package}/`" in text, package
+
+
+@pytest.mark.parametrize("page", ["operations.md", "hardening.md"])
+def test_operators_pages_name_commands_that_exist(page: str) -> None:
+    """Every ``opentrail COMMAND`` in code is one of ours, and every link leads to a file and a heading."""
+    text = (ROOT / "docs" / page).read_text()
+    known = {command.name for command in application.registered_commands}
+    known |= {group.name for group in application.registered_groups}
+    told = set(re.findall(r"(?:`|/bin/|^)opentrail ([a-z]+)", text, re.MULTILINE))
+    assert told
+    assert told <= known
+    for target, _, anchor in (link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", text)):
+        linked = ROOT / "docs" / target
+        assert linked.exists(), target
+        assert not anchor or f"# {anchor}" in linked.read_text().lower(), (target, anchor)
+
+
+def test_what_a_backup_holds_is_documented() -> None:
+    """The files and directories of the manifest's tables are places of HOME that the architecture page lists."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for name in (*FILES, *TREES):
+        top = name.partition("/")[0]
+        assert f"`{name}`" in text or f"`{top}/" in text or top == "opentrail.toml", name

@@ -1,5 +1,6 @@
 """``/_opentrail/metrics`` of a running gateway: the numbers move with the calls, and no header opens the page."""
 
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -20,10 +21,20 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One gateway that believes a proxy on the whole loopback network, as a careless operator might."""
-    settings = {"OPENTRAIL_GATEWAY_TRUSTED_PROXIES": "127.0.0.0/8", "OPENTRAIL_LOCAL_MINISTACK": "off"}
-    with running(tmp_path_factory.mktemp("metrics") / "home", settings) as found:
-        yield found
+    """One gateway that believes a proxy on the whole loopback network, as the careless do; systemd listens."""
+    directory = tmp_path_factory.mktemp("metrics")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(directory / "notify"))
+        systemd.settimeout(10)
+        settings = {
+            "OPENTRAIL_GATEWAY_TRUSTED_PROXIES": "127.0.0.0/8",
+            "OPENTRAIL_LOCAL_MINISTACK": "off",
+            "NOTIFY_SOCKET": str(directory / "notify"),
+        }
+        with running(directory / "home", settings) as found:
+            assert systemd.recv(64) == b"READY=1"
+            yield found
+        assert systemd.recv(64) == b"STOPPING=1"
 
 
 def _samples(gateway: Gateway) -> Samples:

@@ -14,6 +14,7 @@ from opentrail.clock import SystemClock, SystemEntropy
 from opentrail.config import Settings
 from opentrail.errors import ConfigError
 from opentrail.logs import configure_logging
+from opentrail.processes.service_notice import READY, STOPPING, notify
 
 
 def up(
@@ -40,6 +41,7 @@ def up(
     app = App(world, reread=settings_now, accept_damage=accept_damage)
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        notify(STOPPING)
         app.ask_to_stop()
 
     def ask_to_reload(_signal: int, _frame: FrameType | None) -> None:
@@ -56,6 +58,7 @@ def up(
 
 def _say_ready(url: str) -> None:
     print(f"ready {url}", flush=True)
+    notify(READY)
 
 
 def _overridden(settings: Settings, port: int | None, tls: bool) -> Settings:
