@@ -13,7 +13,7 @@ from opentrail.app.internal import RecordedInternally
 from opentrail.app.recorded_store import RecordedStore
 from opentrail.clock import SystemClock, SystemEntropy
 from opentrail.errors import JournalError, OutboundError
-from opentrail.events.internal_calls import InternalCall, Place, call_of, s3_call
+from opentrail.events.internal_calls import Announced, InternalCall, Place, call_of, s3_call
 from opentrail.events.record import ServiceEvent
 from opentrail.gateway.recording import Recording
 from opentrail.identity.buckets import Buckets
@@ -43,8 +43,14 @@ class World:
         self.store = RecordedStore(self.memory, self.calls, buckets, OPSWORKS, probe=probe)
 
     def records(self) -> list[dict[str, Any]]:
-        """Everything in the journal."""
-        return [json.loads(frame.payload) for frame in self.journal.read(0, max_bytes=1 << 20)]
+        """Every record in the journal."""
+        frames = self.journal.read(0, max_bytes=1 << 20)
+        return [json.loads(frame.payload) for frame in frames if not frame.is_intent]
+
+    def intents(self) -> list[dict[str, Any]]:
+        """Every intent in the journal."""
+        frames = self.journal.read(0, max_bytes=1 << 20)
+        return [json.loads(frame.payload) for frame in frames if frame.is_intent]
 
 
 @pytest.fixture
@@ -125,7 +131,7 @@ def test_without_a_journal_nothing_is_changed(world: World) -> None:
     """What could not be recorded is not done."""
 
     class Refusing(RecordedInternally):
-        def require(self) -> None:
+        def intend(self, call: InternalCall) -> Announced:
             raise JournalError("the disk is full")
 
     recording = Recording(world.journal, SystemClock(), SystemEntropy(), lambda c, o, r: ())
@@ -133,6 +139,30 @@ def test_without_a_journal_nothing_is_changed(world: World) -> None:
     with pytest.raises(JournalError):
         world.store.put("owned", "k", b"1", content_type="x")
     assert world.memory.puts == []
+
+
+def test_a_change_is_announced_before_it_is_made(world: World) -> None:
+    """The intent has the record's event id; a read leaves none."""
+    world.store.put("owned", "k", b"1", content_type="x")
+    world.store.get("owned", "k")
+    (intent,) = world.intents()
+    put, got = world.records()
+    assert (intent["eventName"], intent["errorCode"]) == ("PutObject", "OutcomeUnknown")
+    assert (put["eventID"], put.get("errorCode"), got["eventName"]) == (intent["eventID"], None, "GetObject")
+
+
+def test_a_change_that_ends_unexpectedly_has_an_unknown_outcome(world: World) -> None:
+    """It may have been made; no intent stays open behind it."""
+
+    def broken(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    world.memory.put = broken  # type: ignore[method-assign]  # whatever can happen in between
+    with pytest.raises(KeyboardInterrupt):
+        world.store.put("owned", "k", b"1", content_type="x")
+    (record,) = world.records()
+    assert record["errorCode"] == "OutcomeUnknown"
+    assert world.journal.stats().open_intents == 0
 
 
 def test_a_service_event_is_routed_and_has_no_type(world: World) -> None:

@@ -1,7 +1,7 @@
 """The object store as one of our services uses it: every call it makes to S3 for a customer leaves a record.
 
-Rules. A change is made only while it can be recorded, and recorded before the service goes on; a call that failed is
-recorded with S3's code. Buckets that no account of ours owns concern nobody, so nothing is recorded. The courier does
+Rules. A change is announced before it is made, and recorded before the service goes on; a call that failed is recorded
+with S3's code. Buckets that no account of ours owns concern nobody, so nothing is recorded. The courier does
 not use this: deliveries are not recorded (cloudtrail fact sheet, trap 47).
 """
 
@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from opentrail.errors import OutboundError
-from opentrail.events.internal_calls import InternalCalls, Place, s3_call
+from opentrail.events.classify import is_read_only
+from opentrail.events.internal_calls import InternalCall, InternalCalls, Place, s3_call
+from opentrail.events.unknown_outcome import OUTCOME_UNKNOWN, UNANSWERED
 from opentrail.identity.buckets import Buckets
 from opentrail.storage.bucket import ObjectHead, ObjectStore
 
@@ -114,6 +116,15 @@ class RecordedStore:
             yield
             return
         call = s3_call(self._service, event_name, Place(bucket, owner.account_id, owner.region, key), headers)
+        if is_read_only(call.event_source, call.event_name):
+            with self._read(call):
+                yield
+        else:
+            with self._changed(call, bytes_in):
+                yield
+
+    @contextmanager
+    def _read(self, call: InternalCall) -> Iterator[None]:
         self._calls.require()
         try:
             yield
@@ -123,7 +134,21 @@ class RecordedStore:
         except GeneratorExit:  # a listing that was not read to its end
             self._calls.record(call)
             raise
-        self._calls.record(call, bytes_in=bytes_in)
+        self._calls.record(call)
+
+    @contextmanager
+    def _changed(self, call: InternalCall, bytes_in: int) -> Iterator[None]:
+        """A change is announced before it is made; what ends it unexpectedly leaves its outcome unknown."""
+        announced = self._calls.intend(call)
+        try:
+            yield
+        except OutboundError as problem:
+            announced.conclude(error=(problem.code, problem.message))
+            raise
+        except BaseException:
+            announced.conclude(error=(OUTCOME_UNKNOWN, UNANSWERED))
+            raise
+        announced.conclude(bytes_in=bytes_in)
 
 
 def _size(body: bytes | BinaryIO) -> int:

@@ -54,8 +54,18 @@ class InternalCalls(Protocol):
     def record(self, call: InternalCall, *, error: tuple[str, str] | None = None, bytes_in: int = 0) -> None:
         """Record a call that was made; ``error``: the code and message it failed with. Raises JournalError."""
 
+    def intend(self, call: InternalCall) -> "Announced":
+        """Make it durable that a change is about to be made. Raises JournalError: then it must not be made."""
+
     def happened(self, event: ServiceEvent) -> None:
         """Record what a service did without calling anybody (``AwsServiceEvent``). Raises JournalError."""
+
+
+class Announced(Protocol):
+    """A change whose intent is on disk."""
+
+    def conclude(self, *, error: tuple[str, str] | None = None, bytes_in: int = 0) -> None:
+        """Record how it ended; as for ``InternalCalls.record``."""
 
 
 def call_of(internal: InternalCall, *, request_id: str, at: datetime) -> Call:

@@ -26,13 +26,20 @@ Count = Callable[[Call, Outcome], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Announced:
-    """An intent on disk: the records that stand in it, which those of the outcome replace one by one."""
+class _Prepared:
+    """The records that stand in an intent, which those of the outcome replace one by one."""
 
-    intent: Intent
     drafts: Sequence[Draft]
     recipients: Sequence[str]
     shared_event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """An intent on disk."""
+
+    intent: Intent
+    prepared: _Prepared
 
 
 class Recording:
@@ -60,10 +67,13 @@ class Recording:
         self, call: Call, *, resources: tuple[Mapping[str, str], ...] = (), also_for: tuple[str, ...] = ()
     ) -> Intended:
         """Make it durable that a call is about to be sent on, with room for its outcome. Raises JournalError."""
-        outcome = unknown_outcome(self._clock.now(), resources=resources)
-        recipients, shared = self._recipients(call, also_for)
-        drafts = self._drafts(call, outcome, recipients, shared)
-        return _Announced(await self._journal.intend(drafts), drafts, recipients, shared)
+        prepared = self._announcement(call, resources, also_for)
+        return _Announced(await self._journal.intend(prepared.drafts), prepared)
+
+    def intend_blocking(self, call: Call, *, resources: tuple[Mapping[str, str], ...] = ()) -> Intended:
+        """``intend`` for threads."""
+        prepared = self._announcement(call, resources, ())
+        return _Announced(self._journal.intend_blocking(prepared.drafts), prepared)
 
     async def conclude(self, intended: Intended, call: Call, outcome: Outcome) -> None:
         """Make the record of an intended call durable. Raises JournalError: the intent then stands for it.
@@ -73,12 +83,28 @@ class Recording:
         """
         assert isinstance(intended, _Announced)
         self._count(call, outcome)
-        drafts = _concluding(intended, call, outcome)
+        drafts = _concluding(intended.prepared, call, outcome)
         try:
             await self._journal.conclude(intended.intent, drafts)
         except NoRoomError:
-            short = [replace(draft, payload=record.without_response(draft.payload)) for draft in drafts]
-            await self._journal.conclude(intended.intent, short)
+            await self._journal.conclude(intended.intent, _shortened(drafts))
+
+    def conclude_blocking(self, intended: Intended, call: Call, outcome: Outcome) -> None:
+        """``conclude`` for threads."""
+        assert isinstance(intended, _Announced)
+        self._count(call, outcome)
+        drafts = _concluding(intended.prepared, call, outcome)
+        try:
+            self._journal.conclude_blocking(intended.intent, drafts)
+        except NoRoomError:
+            self._journal.conclude_blocking(intended.intent, _shortened(drafts))
+
+    def _announcement(
+        self, call: Call, resources: tuple[Mapping[str, str], ...], also_for: tuple[str, ...]
+    ) -> _Prepared:
+        outcome = unknown_outcome(self._clock.now(), resources=resources)
+        recipients, shared = self._recipients(call, also_for)
+        return _Prepared(self._drafts(call, outcome, recipients, shared), recipients, shared)
 
     def drafts(
         self, call: Call, outcome: Outcome, *, also_for: tuple[str, ...] = (), routes: tuple[str, ...] = ()
@@ -120,7 +146,7 @@ class Recording:
         return drafts
 
 
-def _concluding(intended: _Announced, call: Call, outcome: Outcome) -> list[Draft]:
+def _concluding(prepared: _Prepared, call: Call, outcome: Outcome) -> list[Draft]:
     """The records of an intended call's outcome, each in the place of the one that the intent held ready."""
     time_s = _seconds(outcome.completed_at)
     return [
@@ -132,11 +158,15 @@ def _concluding(intended: _Announced, call: Call, outcome: Outcome) -> list[Draf
                 outcome,
                 event_id=draft.event_id,
                 recipient_account_id=recipient,
-                shared_event_id=intended.shared_event_id,
+                shared_event_id=prepared.shared_event_id,
             ),
         )
-        for draft, recipient in zip(intended.drafts, intended.recipients, strict=True)
+        for draft, recipient in zip(prepared.drafts, prepared.recipients, strict=True)
     ]
+
+
+def _shortened(drafts: Sequence[Draft]) -> list[Draft]:
+    return [replace(draft, payload=record.without_response(draft.payload)) for draft in drafts]
 
 
 def _seconds(moment: datetime) -> int:
