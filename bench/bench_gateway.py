@@ -43,7 +43,7 @@ CONNECTIONS = 32
 _BUSY_S, _ALONE_S, _WARM_S = 0.6, 0.3, 0.7
 _PROFILE_S = 12.0
 _READ, _CHANGE = "GetItem", "PutItem"
-_FUNCTIONS_SHOWN = 4
+_FUNCTIONS_SHOWN = 5
 
 Report = Callable[[str], None]
 

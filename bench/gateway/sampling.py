@@ -47,7 +47,7 @@ _STAGES: tuple[tuple[str, str, str], ...] = (
     ("journal, loop", "/journal/", ""),
     ("authorise", "gateway/service_requests.py", "permit"),
     ("authorise", "gateway/authorise.py", ""),
-    ("authorise", "identity/authorization.py", ""),
+    ("authorise", "gateway/upstream_permissions.py", ""),
     ("SigV4", "gateway/admit.py", ""),
     ("SigV4", "aws/sigv4.py", ""),
     ("route", "gateway/route.py", ""),

@@ -34,7 +34,7 @@ from opentrail.gateway.admit import Admission
 from opentrail.gateway.asgi import Application, server
 from opentrail.gateway.entrance import Entrance
 from opentrail.gateway.exchange import Caller, Incoming, Intended, Outgoing, Recorder
-from opentrail.gateway.own_pages import OwnPages
+from opentrail.gateway.own_pages import Audience, MetricsPage, OwnPages
 from opentrail.gateway.pipeline import Parts, Pipeline
 from opentrail.gateway.service_door import ServiceDoor
 from opentrail.gateway.spool import Spooling
@@ -94,7 +94,15 @@ def _pipeline(core: Core, behind: BehindUs, recorder: Recorder) -> Pipeline:
     admission = Admission(directory, core.tokens, clock, core.world.entropy, region=DEFAULT_REGION)
     entrance = Entrance(admission, recorder, clock, default_region=DEFAULT_REGION)
     spooling = Spooling(core.world.home.run)
-    door = ServiceDoor(behind.upstreams, entrance, recorder, clock, spooling=spooling, directory=directory)
+    door = ServiceDoor(
+        behind.upstreams,
+        entrance,
+        recorder,
+        clock,
+        spooling=spooling,
+        directory=directory,
+        open_account_id=DEFAULT_ACCOUNT_ID,
+    )
     return Pipeline(
         Parts(
             catalogue=core.catalogue,
@@ -106,7 +114,7 @@ def _pipeline(core: Core, behind: BehindUs, recorder: Recorder) -> Pipeline:
             s3_door=NoS3(),
             upstreams=behind.upstreams,
             service_door=door,
-            own_pages=OwnPages("benchmark", list),
+            own_pages=OwnPages("benchmark", list, MetricsPage(Audience.NOBODY, "", bytes)),
             appended=core.drain.appended,
             journal_failure=lambda: core.journal.failure,
             clock=clock,
