@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -80,3 +81,36 @@ def test_a_head_that_is_too_large_is_refused(echo: tuple[Echo, int]) -> None:
         answer = b""
     assert b" 200 " not in answer
     assert handler.heads == []
+
+
+class Endless:
+    """Never answers."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    async def handle(self, incoming: Incoming) -> Outgoing:
+        """Wait."""
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def test_a_stop_that_waits_no_longer_claims_no_status() -> None:
+    """A call that is still under way then may have had its effect: its connection is cut, not answered with a 500."""
+    handler, ready = Endless(), threading.Event()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        serving = server(Application(handler, SystemClock(), SystemEntropy()), None, ready.set)
+        serving.config.timeout_graceful_shutdown = 1
+        thread = threading.Thread(target=lambda: asyncio.run(serving.serve([listener])))
+        thread.start()
+        assert ready.wait(10)
+        with socket.create_connection(listener.getsockname(), timeout=10) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert handler.asked.wait(10)
+            serving.should_exit = True
+            with suppress(ConnectionResetError):
+                assert connection.recv(4096) == b""
+        thread.join()

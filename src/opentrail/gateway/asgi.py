@@ -68,6 +68,9 @@ class Application:
             outgoing = await self._handler.handle(incoming)
         except ClientGone:
             return
+        except asyncio.CancelledError:  # the server stops, and its own 500 would claim what nobody knows
+            scope[_ABORT_KEY]()
+            raise
         if outgoing is CUT:
             log.warning("cut: the outcome cannot be recorded", extra={"requestID": incoming.request_id})
             await _cut(scope, receive)
