@@ -14,7 +14,8 @@ from tests.support.reckoning import UNKNOWN
 
 CALLERS = 32
 VICTIMS = (
-    *[("gateway",)] * 3,
+    *[("gateway",)] * 2,
+    ("gateway", "next gateway"),
     *[("ledger",)] * 3,
     ("s3",),
     *[("gateway", "ledger")] * 2,
@@ -24,14 +25,19 @@ VICTIMS = (
 
 
 def _kill(world: World, victims: tuple[str, ...], chance: random.Random) -> None:
-    """Kill in any order, at almost the same time, and start again what was killed, the gateway last."""
+    """Kill in any order, at almost the same time, and start again what was killed, the gateway last; the next gateway
+    is one that is killed as it starts, while it recovers what the last one left.
+    """
+    kills = {"gateway": world.gateway.kill, "ledger": world.ledger.kill, "s3": world.kill_seaweed}
     for victim in chance.sample(victims, len(victims)):
-        {"gateway": world.gateway.kill, "ledger": world.ledger.kill, "s3": world.kill_seaweed}[victim]()
+        kills.get(victim, lambda: None)()
         time.sleep(chance.choice((0, 0, 0.01, 0.05)))
     if "ledger" in victims:
         world.ledger.start()
     if "s3" in victims:
         world.start_seaweed()
+    if "next gateway" in victims:
+        world.kill_starting_gateway(chance.uniform(0.5, 4))
     if "gateway" in victims:
         world.restart_gateway()
 

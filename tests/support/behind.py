@@ -18,7 +18,7 @@ from opentrail.clock import SystemClock, SystemEntropy
 from opentrail.local.seaweedfs import CHILD_NAME, SeaweedFS
 from opentrail.processes.supervisor import Supervisor
 from tests.support.callers import BUCKET, Name, Reply, Request, Seen, connect, fresh_mark, send, sqs
-from tests.support.gateway import Gateway, make_trail, start
+from tests.support.gateway import Gateway, false_start, make_trail, start
 from tests.support.ledger import Ledger
 from tests.support.reckoning import Effects, figures, findings, name_of, objects_effects
 
@@ -83,12 +83,20 @@ class World:
         self.gateway = start(self._home, self._environment(), tools=self.gateway.environment)
         return self.gateway
 
+    def kill_starting_gateway(self, alive_s: float) -> None:
+        """Start the gateway, and SIGKILL it that much later, ready or not."""
+        false_start(self._home, self._environment(), alive_s)
+
     def kill_seaweed(self) -> None:
         """SIGKILL; it stays down until ``start_seaweed``."""
+        self.signal_seaweed(signal.SIGKILL)
+
+    def signal_seaweed(self, number: signal.Signals) -> None:
+        """Send its process a signal."""
         child = self._supervisor.child(CHILD_NAME)
         assert child is not None
         assert child.pid is not None
-        os.kill(child.pid, signal.SIGKILL)
+        os.kill(child.pid, number)
 
     def start_seaweed(self) -> None:
         """Start it again, with what it holds."""

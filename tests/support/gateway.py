@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,19 +125,14 @@ def start(
 
     ``tools`` is what an earlier start on this HOME found for AWS tools, to save asking again: only the port differs.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OPENTRAIL_"))}
-    environment |= {"OPENTRAIL_DELIVERY_INTERVAL_S": "1", "OPENTRAIL_LOG_LEVEL": "info", **(settings or {})}
-    log = home.parent / f"{home.name}.log"
-    command = [sys.executable, "-m", "opentrail", "up", "--home", str(home), "--port", "0", *arguments]
-    with log.open("a") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
+    process = _launch(home, settings, arguments)
     assert process.stdout is not None
     timer = threading.Timer(START_TIMEOUT_S, process.kill)
     timer.start()
     line = process.stdout.readline()
     timer.cancel()
-    assert line.startswith("ready "), f"not ready: {line!r}\n{log.read_text()[-4000:]}"
-    gateway = Gateway(home, process, line.split()[1], log)
+    assert line.startswith("ready "), f"not ready: {line!r}\n{_log(home).read_text()[-4000:]}"
+    gateway = Gateway(home, process, line.split()[1], _log(home))
     if tools is not None:
         gateway.environment = {**tools, "AWS_ENDPOINT_URL": gateway.url}
         return gateway
@@ -144,6 +140,26 @@ def start(
     assert exported.returncode == 0, exported.stderr
     gateway.environment = _exports(exported.stdout)
     return gateway
+
+
+def false_start(home: Path, settings: Mapping[str, str], alive_s: float) -> None:
+    """Start ``opentrail up`` and kill it that much later, ready or not."""
+    process = _launch(home, settings, ())
+    time.sleep(alive_s)
+    process.kill()
+    process.communicate()
+
+
+def _launch(home: Path, settings: Mapping[str, str] | None, arguments: Sequence[str]) -> "subprocess.Popen[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OPENTRAIL_"))}
+    environment |= {"OPENTRAIL_DELIVERY_INTERVAL_S": "1", "OPENTRAIL_LOG_LEVEL": "info", **(settings or {})}
+    command = [sys.executable, "-m", "opentrail", "up", "--home", str(home), "--port", "0", *arguments]
+    with _log(home).open("a") as errors:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
+
+
+def _log(home: Path) -> Path:
+    return home.parent / f"{home.name}.log"
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Run as a script this file is the server. Each change that arrives is noted in ``arrived``; when its effect happens, a
 line of ``done`` is flushed to the disk, and only then it is answered. Both survive a kill at any moment, so that they
-tell what a client, or a gateway in between, may not know. Before and after the effect lies a pause, at random.
+tell what a client, or a gateway in between, may not know. Before and after the effect lies a pause, at random; or every
+change takes its time, for tests that need to know.
 """
 
 import json
@@ -50,13 +51,13 @@ class _Handler(BaseHTTPRequestHandler):
         books = self.server.books
         if event in CHANGES:
             books.note_arrival(event, name)
-        books.pause(books.before_s)
+        books.pause(0.04, is_change=event in CHANGES)
         if name.startswith(REFUSED):
             refusal = {"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "not a queue"}
             return self._answer(400, refusal)
         if event in CHANGES:
             books.note_effect(event, name)
-        books.pause(books.after_s)
+        books.pause(0.02)
         return self._answer(200, self._elements(event, name))
 
     def _elements(self, event: str, name: str) -> Mapping[str, Any]:
@@ -81,11 +82,11 @@ class _Handler(BaseHTTPRequestHandler):
 class _Books:
     """The two files, and the pauses."""
 
-    def __init__(self, directory: Path, before_s: float, after_s: float) -> None:
+    def __init__(self, directory: Path, slow_s: float) -> None:
         mode = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         self._arrived = os.open(directory / "arrived", mode, 0o600)
         self._done = os.open(directory / "done", mode, 0o600)
-        self.before_s, self.after_s = before_s, after_s
+        self._slow_s = slow_s
 
     def note_arrival(self, event: str, name: str) -> None:
         os.write(self._arrived, f"{event} {name}\n".encode())
@@ -94,11 +95,11 @@ class _Books:
         os.write(self._done, f"{event} {name}\n".encode())
         os.fsync(self._done)
 
-    def pause(self, limit_s: float) -> None:
-        """Now and then not at all; else up to a limit; a negative limit is that time exactly."""
-        if limit_s < 0:
-            time.sleep(-limit_s)
-        elif random.random() < 0.7:
+    def pause(self, limit_s: float, *, is_change: bool = False) -> None:
+        """Wait up to a limit, and now and then not at all; where changes are slow, those alone, and as long as set."""
+        if self._slow_s and is_change:
+            time.sleep(self._slow_s)
+        elif not self._slow_s and random.random() < 0.7:
             time.sleep(random.uniform(0, limit_s))
 
 
@@ -119,11 +120,11 @@ class _Server(ThreadingHTTPServer):
 class Ledger:
     """The server as a process of its own, and what it has written down."""
 
-    def __init__(self, directory: Path, *, before_s: float = 0.04, after_s: float = 0.02) -> None:
-        """Pauses are up to these lengths before and after the effect; a negative one is exactly that long."""
+    def __init__(self, directory: Path, *, slow_s: float = 0) -> None:
+        """``slow_s``: how long every change takes, in place of pauses at random."""
         directory.mkdir()
         self._directory = directory
-        self._pauses = (str(before_s), str(after_s))
+        self._slow_s = slow_s
         self._process: subprocess.Popen[str] | None = None
         self._port = 0
 
@@ -139,7 +140,7 @@ class Ledger:
 
     def start(self) -> None:
         """Serve; on the port it had before, where it had one."""
-        argv = [sys.executable, __file__, str(self._directory), str(self._port), *self._pauses]
+        argv = [sys.executable, __file__, str(self._directory), str(self._port), str(self._slow_s)]
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self._port = int(self._process.stdout.readline())
@@ -165,6 +166,6 @@ class Ledger:
 
 
 if __name__ == "__main__":
-    serving = _Server(int(sys.argv[2]), _Books(Path(sys.argv[1]), float(sys.argv[3]), float(sys.argv[4])))
+    serving = _Server(int(sys.argv[2]), _Books(Path(sys.argv[1]), float(sys.argv[3])))
     print(serving.server_address[1], flush=True)
     serving.serve_forever()
