@@ -3,6 +3,7 @@
 The upstream is a real server that answers by the models; records are read from the journal's own end: the log files.
 """
 
+import hashlib
 import http.client
 import json
 import time
@@ -18,7 +19,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from opentrail.aws.model import Catalogue
 from tests.support.gateway import Gateway, Key, delivered, make_trail, running
@@ -39,9 +40,10 @@ def upstream() -> Iterator[ModelUpstream]:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: ModelUpstream) -> Iterator[Gateway]:
     """A gateway with three upstreams: one that refuses what it cannot read, one that takes it, and one that is down."""
+    services = "sqs, ec2, elasticloadbalancing, cognito-idp, lambda, mediastore-data"
     settings = {
         "OPENTRAIL_LOCAL_MINISTACK": "off",
-        **_upstream("BEHIND", upstream.endpoint, "sqs, ec2, elasticloadbalancing, cognito-idp, secretsmanager, lambda"),
+        **_upstream("BEHIND", upstream.endpoint, services),
         **_upstream("LENIENT", upstream.endpoint, "dynamodb"),
         "OPENTRAIL_UPSTREAM_LENIENT_UNDECODABLE": "forward",
         **_upstream("DOWN", "http://127.0.0.1:9", "sns"),
@@ -173,6 +175,40 @@ def test_large_requests_pass_and_too_large_ones_do_not(gateway: Gateway, upstrea
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_data_streams_through_and_only_its_size_is_recorded(gateway: Gateway, upstream: ModelUpstream) -> None:
+    """A request whose body is data is sent on as it comes, with the hash that its sender signed."""
+    data = b"s" * 3_000_000
+    for declared in (True, False):  # SDKs do not say the hash over plain HTTP
+        client = gateway.client("mediastore-data")
+        if declared:
+            client.meta.events.register("before-sign", _declare(hashlib.sha256(data).hexdigest()))
+        client.put_object(Path=f"folder/{declared}", Body=data)
+        assert upstream.arrived[-1].body == data
+    record = record_where(gateway, lambda r: (r["requestParameters"] or {}).get("path") == "folder/True")
+    assert record["additionalEventData"]["bytesTransferredIn"] == len(data)
+    assert "ssss" not in json.dumps(record)
+
+
+def test_data_that_is_not_what_was_signed_never_arrives_whole(gateway: Gateway, upstream: ModelUpstream) -> None:
+    """The last piece is held back until the hash agrees; the refusal is the record, and nothing is unknown about it."""
+    before = len(upstream.arrived)
+    for size_bytes in (10, 3_000_000):
+        client = gateway.client("mediastore-data")
+        client.meta.events.register("before-sign", _declare("0" * 64))
+        with pytest.raises((ClientError, BotoCoreError)):
+            client.put_object(Path=f"forged/{size_bytes}", Body=b"f" * size_bytes)
+    assert len(upstream.arrived) == before
+    record = record_where(gateway, lambda r: (r["requestParameters"] or {}).get("path") == "forged/3000000")
+    assert record["errorCode"] == "XAmzContentSHA256Mismatch"
+
+
+def _declare(digest: str) -> Callable[..., None]:
+    def declare(request: AWSRequest, **_: object) -> None:
+        request.headers["X-Amz-Content-SHA256"] = digest
+
+    return declare
 
 
 def test_an_upstream_that_is_down_is_told_and_recorded(gateway: Gateway) -> None:

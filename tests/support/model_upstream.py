@@ -64,7 +64,11 @@ def running_model_upstream(catalogue: Catalogue) -> Iterator[ModelUpstream]:
 
         def do_any(self) -> None:
             """Whatever method it is."""
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            announced = int(self.headers.get("content-length", 0))
+            body = self.rfile.read(announced)
+            if len(body) < announced:  # the request was broken off, so it was none
+                self.close_connection = True
+                return
             path, _, query = self.path.partition("?")
             headers = {name.lower(): value for name, value in self.headers.items()}
             arrived = Arrived(RequestHead(self.command, path, query, headers), body)

@@ -20,8 +20,8 @@ from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
 from opentrail.aws.service_table import BOTOCORE_DATA, ServiceEntry, read_entries, read_model, shipped_entries
 from opentrail.errors import ApiError, OpenTrailError
 
-MODELS_KEPT = 16
-"""How many service models stay in memory. Most take a few MB."""
+MODELS_KEPT = 48
+"""How many service models stay in memory. Most take 1 MB, the largest 16 (EC2)."""
 
 TARGET_ALIASES: Mapping[str, str] = MappingProxyType(
     # Old SDKs send the short prefix (cloudtrail fact sheet 0).
@@ -163,6 +163,11 @@ class Service:
         return self._entry.xml_namespace
 
     @property
+    def is_in_memory(self) -> bool:
+        """Whether operations can be asked for without reading the model, which takes up to a second."""
+        return self._catalogue.holds(self.name)
+
+    @property
     def operation_names(self) -> tuple[str, ...]:
         """The names of all operations, in the model's order."""
         return tuple(self._catalogue.loaded(self.name).model.operation_names)
@@ -254,6 +259,10 @@ class Catalogue:
         if len(found) < 2:
             return found
         return tuple(sorted(found, key=lambda service: _rank(service, signing_name, labels)))
+
+    def holds(self, name: str) -> bool:
+        """Whether a service's model is in memory."""
+        return name in self._loaded
 
     def loaded(self, name: str) -> LoadedModel:
         """The model of a service, from memory or from disk. Raises UnknownServiceError."""

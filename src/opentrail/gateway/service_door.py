@@ -27,7 +27,7 @@ from opentrail.gateway.route import Destination, is_form
 from opentrail.gateway.s3_bodies import Arrival, ClientLeft, checked_body, is_connection_fit, upload_payload
 from opentrail.gateway.service_answers import Answers
 from opentrail.gateway.service_evidence import ServiceEvidence, ServiceExchange
-from opentrail.gateway.service_requests import Decoder, forwarded_body, permit
+from opentrail.gateway.service_requests import Decoder, forwarded_body, permit, signed_hash, streams_in
 from opentrail.gateway.spool import Spool, Spooling
 from opentrail.gateway.undisturbed import Undisturbed
 from opentrail.gateway.upstream import NoAnswer, Payload, Target
@@ -79,7 +79,7 @@ class ServiceDoor:
         head = exchange.incoming.head
         if not is_form(head):
             await self._decoder.settle(exchange, to.services, b"")
-            if exchange.operation is not None and exchange.operation.streams_in:
+            if streams_in(exchange):
                 return await self._streamed(exchange, to, claim)
         async with AsyncExitStack() as kept:
             spool = await kept.enter_async_context(self._spooling.taken(head.headers, exchange.arrival))
@@ -87,7 +87,7 @@ class ServiceDoor:
             if is_form(head):
                 await self._decoder.settle(exchange, to.services, body)
             exchange.upstream = self._upstreams.find(exchange.service)
-            await self._enter(exchange, to, claim, body, spool.sha256)
+            await self._enter(exchange, to, claim, body, signed_hash(exchange, spool))
             await self._decoder.decode(exchange, body)
             permit(exchange, self._directory)
             payload, headers = forwarded_body(exchange, spool)
@@ -100,7 +100,6 @@ class ServiceDoor:
         self, exchange: ServiceExchange, to: Destination, claim: Claim, body: bytes, payload_hash: str | None
     ) -> Caller:
         """Prove the caller, and that there is somebody to send his call to. Raises ApiError."""
-
         operation = exchange.operation
 
         def name() -> str:
@@ -130,24 +129,25 @@ class ServiceDoor:
         caller = await self._enter(exchange, to, claim, b"", None)
         await self._decoder.decode(exchange, b"")
         permit(exchange, self._directory)
-        body = checked_body(incoming.head, exchange.arrival, caller, needs_length=True)
+        body = exchange.body = checked_body(incoming.head, exchange.arrival, caller, needs_length=True)
         exchange.notes["bytesTransferredIn"] = body.framing.payload_bytes
         payload, added = await upload_payload(body)
         payload = replace(payload, form=_declared(caller, payload))
         await self._evidence.intend(exchange)
-        try:
-            work = self._forward(exchange, payload, {**incoming.head.headers, **added})
-            return await self._undisturbed.run(self._guarded(exchange, work))
-        finally:
-            if body.problem is not None:
-                log.info("a streamed body did not agree: %s", body.problem)
+        work = self._forward(exchange, payload, {**incoming.head.headers, **added})
+        return await self._undisturbed.run(self._guarded(exchange, work))
 
     async def _forward(self, exchange: ServiceExchange, payload: Payload, headers: dict[str, str]) -> Outgoing:
         head, call = exchange.incoming.head, exchange.known_call
         target = Target(exchange.service.signing_name, call.region, call.account_id)
-        answer = await exchange.behind.upstream.send(
-            head.method, head.path, head.query, headers, payload, target=target
-        )
+        try:
+            answer = await exchange.behind.upstream.send(
+                head.method, head.path, head.query, headers, payload, target=target
+            )
+        except OutboundError:
+            if exchange.body is not None and exchange.body.problem is not None:
+                raise exchange.body.problem from None  # we broke the request ourselves
+            raise
         try:
             return await self._answers.passed_on(exchange, answer)
         except BaseException:

@@ -12,7 +12,7 @@ from opentrail.events.call_facts import additional_event_data
 from opentrail.events.resource_arns import Place
 from opentrail.events.unknown_outcome import OUTCOME_UNKNOWN, UNANSWERED
 from opentrail.gateway.exchange import Incoming, Intended, Recorder
-from opentrail.gateway.s3_bodies import Arrival
+from opentrail.gateway.s3_bodies import Arrival, CheckedBody
 from opentrail.gateway.upstreams import Behind
 
 
@@ -21,9 +21,9 @@ class ServiceExchange:
     """What is known of one call by now.
 
     ``service`` is the likeliest until it is settled, ``operation`` what is asked of it (None where that cannot be
-    told), ``upstream`` None where nobody has the service; ``call`` is None until its
-    caller is proven; ``resources`` are in record form; ``notes`` go into additionalEventData; ``intended`` is set once
-    the intent is on disk.
+    told), ``body`` is set where that is a stream; ``upstream`` is None where nobody has the service; ``call`` is None
+    until its caller is proven; ``resources`` are in record form; ``notes`` go into additionalEventData; ``intended`` is
+    set once the intent is on disk.
     """
 
     incoming: Incoming
@@ -32,6 +32,7 @@ class ServiceExchange:
     wire: WireProtocol
     upstream: Behind | None
     operation: Operation | None = None
+    body: CheckedBody | None = None
     call: Call | None = None
     resources: tuple[Mapping[str, str], ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)

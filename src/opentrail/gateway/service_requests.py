@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from opentrail.aws.model import Service
 from opentrail.aws.protocols import speaking
+from opentrail.aws.sigv4 import UNSIGNED_PAYLOAD
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.events.call_facts import describe
@@ -23,25 +24,22 @@ from opentrail.gateway.upstream_permissions import tag_context, undecoded_permis
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
 _INLINE_BYTES = 64 * 1024
+_HASH_HEADER = "x-amz-content-sha256"
 
 
 class Decoder:
     """From bytes to operation and parameters, for every service that has a model."""
 
-    def __init__(self) -> None:
-        self._read: set[str] = set()
-
     async def settle(self, exchange: ServiceExchange, services: tuple[Service, ...], body: bytes) -> None:
         """Make out which of the services that a request may mean has the operation that it asks for, and which it is.
 
-        Both are told from the head but for forms; ``body`` is empty otherwise. A model that has not been read yet is
-        read on a worker thread.
+        Both are told from the head but for forms; ``body`` is empty otherwise. A model that is not in memory is read on
+        a worker thread.
         """
-        if all(service.name in self._read for service in services):
+        if all(service.is_in_memory for service in services):
             _settle(exchange, services, body)
         else:
             await asyncio.to_thread(_settle, exchange, services, body)
-            self._read.update(service.name for service in services)
 
     async def decode(self, exchange: ServiceExchange, body: bytes) -> None:
         """Make the exchange's call complete; ``body`` is empty where it streams.
@@ -89,6 +87,31 @@ def _decode(exchange: ServiceExchange, body: bytes) -> None:
 
 def _place(call: Call) -> Place:
     return Place(call.account_id, call.region)
+
+
+def streams_in(exchange: ServiceExchange) -> bool:
+    """Whether the request's body is data that can be passed on while it arrives: its hash is known before, or unsigned.
+
+    Over plain HTTP, SDKs sign the hash of a stream without saying it; then it is known only when all is here.
+    """
+    if exchange.operation is None or not exchange.operation.streams_in:
+        return False
+    declared = exchange.incoming.head.headers.get(_HASH_HEADER)
+    return _is_unsigned(exchange) or (declared is not None and declared != UNSIGNED_PAYLOAD)
+
+
+def signed_hash(exchange: ServiceExchange, spool: Spool) -> str:
+    """What the signature must have been made over for the body: its hash, unless the operation lets it be left out."""
+    return UNSIGNED_PAYLOAD if _is_unsigned(exchange) else spool.sha256
+
+
+def _is_unsigned(exchange: ServiceExchange) -> bool:
+    """Whether the body is not signed: the model allows it, and the request says so, or says nothing over TLS."""
+    if exchange.operation is None or not exchange.operation.unsigned_payload_allowed:
+        return False
+    head = exchange.incoming.head
+    declared = head.headers.get(_HASH_HEADER)
+    return declared == UNSIGNED_PAYLOAD or (declared is None and head.tls is not None)
 
 
 def permit(exchange: ServiceExchange, directory: Directory) -> None:
