@@ -4,16 +4,20 @@ import asyncio
 import http.client
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
+from opentrail.aws.http import RequestHead
 from opentrail.clock import SystemClock
-from opentrail.gateway.upstream import UpstreamSettings
-from tests.support.door_server import A, DoorServer, running_door
+from opentrail.gateway.exchange import Caller, Incoming
+from opentrail.gateway.upstream import Upstream, UpstreamSettings
+from opentrail.identity.buckets import Buckets
+from opentrail.state.database import Database
+from tests.support.door_server import A, DoorServer, ListingRecorder, door_of, running_door
 from tests.support.seaweed import running_seaweed
 
 
@@ -168,6 +172,42 @@ def test_a_client_that_leaves_does_not_cancel_a_change(settings: UpstreamSetting
                 break
             deadline.wait(0.1)
         assert [(r.call.event_name, r.outcome.error_code) for r in door.recorder.records] == [("PutObject", None)]
+
+
+def test_a_change_that_is_cancelled_after_it_was_sent_on_is_not_recorded_as_failed() -> None:
+    """Stopped in the middle: it may still be made, so its intent stands for it, and the next start says so."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"content"
+
+    async def main() -> ListingRecorder:
+        arrived, recorder, database = asyncio.Event(), ListingRecorder(), Database(None)
+
+        async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(65536)
+            arrived.set()
+            await asyncio.Event().wait()
+
+        listening = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        upstream = Upstream(UpstreamSettings(f"http://127.0.0.1:{port}", "us-east-1", "K", "S"), SystemClock())
+        database.create_tables()
+        buckets = Buckets(database)
+        with database.unit() as unit:
+            buckets.create(unit, "bucket", A.account_id, "us-east-1", SystemClock().now())
+        head = RequestHead("PUT", "/bucket/k", "", {"host": "localhost", "content-length": "7"})
+        incoming = Incoming(head, body(), "r-1", SystemClock().now())
+        call = asyncio.ensure_future(door_of(upstream, buckets, database, recorder).handle(incoming, Caller(A)))
+        await arrived.wait()
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:  # as a loop that ends does it
+            task.cancel()
+        await asyncio.gather(call, *under_way, return_exceptions=True)
+        return recorder
+
+    recorder = asyncio.run(main())
+    assert recorder.intents == ["PutObject"]
+    assert recorder.records == []
 
 
 slow_arrived = threading.Event()

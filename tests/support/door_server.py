@@ -193,6 +193,29 @@ class DoorServer:
         )
 
 
+def door_of(
+    upstream: Upstream,
+    buckets: Buckets,
+    database: Database,
+    recorder: ListingRecorder,
+    *,
+    default_owner: str | None = None,
+) -> S3Door:
+    """A door in front of an upstream, for the fixed identities."""
+    return S3Door(
+        upstream,
+        buckets,
+        database,
+        recorder,
+        SystemClock(),
+        SystemEntropy(),
+        directory=FixedIdentities(),
+        region="us-east-1",
+        default_owner=default_owner,
+        base_hosts=("localhost",),
+    )
+
+
 @contextmanager
 def running_door(settings: UpstreamSettings, *, default_owner: str | None = None) -> Iterator[DoorServer]:
     """Run the door on a free port in a thread of its own until the block ends."""
@@ -200,18 +223,7 @@ def running_door(settings: UpstreamSettings, *, default_owner: str | None = None
     database.create_tables()
     buckets, recorder, upstream = Buckets(database), ListingRecorder(), Upstream(settings, clock)
     identities = FixedIdentities()
-    door = S3Door(
-        upstream,
-        buckets,
-        database,
-        recorder,
-        clock,
-        entropy,
-        directory=identities,
-        region="us-east-1",
-        default_owner=default_owner,
-        base_hosts=("localhost",),
-    )
+    door = door_of(upstream, buckets, database, recorder, default_owner=default_owner)
     admission = Admission(identities, NoTokens(), clock, entropy, base_hosts=("localhost",))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

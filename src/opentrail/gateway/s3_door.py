@@ -144,7 +144,8 @@ class S3Door:
         except JournalError as problem:
             return self._unrecordable(exchange, problem)
         except asyncio.CancelledError:
-            await asyncio.shield(self._refused(exchange, s3_error("IncompleteBody")))
+            if exchange.intended is None:  # what was sent on may have had its effect: its intent stands for it
+                await asyncio.shield(self._refused(exchange, s3_error("IncompleteBody")))
             raise
         except Exception:
             log.exception("an S3 call failed", extra={"requestID": request_id})
