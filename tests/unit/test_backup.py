@@ -24,6 +24,7 @@ from opentrail.errors import ConfigError, IntegrityError, OutboundError
 from opentrail.events.call import Call
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.journal import Draft, Journal, cursors, intents, outbox
+from opentrail.journal.copying import SequenceRange
 from opentrail.state.home import FORMAT_VERSION, Home, HomeLock
 
 PARTITION = "123456789012/us-east-1"
@@ -148,6 +149,25 @@ def test_pruning_waits_for_the_copy_and_is_made_up_for(core: Core, tmp_path: Pat
     assert core.journal.stats().segments == 1
     _append(core, 1)
     restore(_backup(core, tmp_path / "kept"), Home(tmp_path / "new"))  # a journal that does not begin with 1
+
+
+def test_the_state_is_copied_before_the_journal_and_nothing_is_pruned_between(
+    core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever happens while the journal is copied: no cursor is ahead of the copy, and what it needs is there."""
+    _append(core, 40, 100_000)
+    copy = core.journal.copy
+
+    def busy(directory: Path) -> SequenceRange:
+        core.journal.prune(core.journal.durable_sequence)
+        found = copy(directory)
+        _append(core, 1)
+        with core.database.unit() as unit:
+            cursors.put(unit, "courier", core.journal.durable_sequence)
+        return found
+
+    monkeypatch.setattr(core.journal, "copy", busy)
+    assert verify(_backup(core, tmp_path / "kept")).sequences == SequenceRange(1, core.journal.durable_sequence - 1)
 
 
 def test_a_change_whose_record_is_only_in_the_outbox_gets_it_after_the_restore(core: Core, tmp_path: Path) -> None:

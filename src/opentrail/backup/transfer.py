@@ -63,7 +63,7 @@ def restore(directory: Path, home: Home, progress: Progress = quiet) -> Manifest
     backup is damaged; OutboundError where HOME's disk refuses. HOME is then empty, as it was.
     """
     _ensure_unused(home)
-    verify(directory, progress)
+    manifest = verify(directory, progress)
     with _told(home.root):
         lock = HomeLock.acquire(home)
     if lock is None:
@@ -71,24 +71,24 @@ def restore(directory: Path, home: Home, progress: Progress = quiet) -> Manifest
     try:
         _ensure_empty(home.root, besides=_LOCK)
         with _told(home.root):
-            return _restored(directory, home, progress)
+            _fill(home, directory, manifest, progress)
     except BaseException:
         _empty(home.root)
         raise
     finally:
         lock.release()
+    return manifest
 
 
-def _restored(directory: Path, home: Home, progress: Progress) -> Manifest:
+def _fill(home: Home, directory: Path, manifest: Manifest, progress: Progress) -> None:
+    """Copy what was proved; a file that is another one by now is refused."""
     home.root.chmod(0o700)
     write_private(home.format_file, UNFINISHED)
-    manifest = manifest_in(directory)
     for entry in manifest.files:
         if entry.path != home.format_file.name:
             _copy_proved(directory / entry.path, home.root / entry.path, entry.sha256, progress)
     flush_tree(home.root)
     write_private(home.format_file, f"{manifest.format_version}\n")
-    return manifest
 
 
 def _copied(place: Path, target: Path, progress: Progress) -> Manifest:
