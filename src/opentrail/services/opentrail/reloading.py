@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from opentrail.errors import ApiError, ConfigError
 from opentrail.events.call import Call
+from opentrail.services.opentrail.operators import operators_only
 from opentrail.services.operation import operation
 from opentrail.state.database import Unit
 
@@ -32,9 +33,7 @@ class ConfigurationReload:
     @operation("ReloadConfiguration", writes=True)
     def reload_configuration(self, call: Call, _request: Mapping[str, Any], _unit: Unit) -> Mapping[str, Any]:
         """Read the configuration anew, and put in force what can change without a restart."""
-        if call.principal.account_id != self._operator_account_id:
-            message = f"Only account {self._operator_account_id}, which runs this OpenTrail, may reload it"
-            raise ApiError("AccessDeniedException", message)
+        operators_only(call, self._operator_account_id)
         try:
             outcome = self._reload()
         except ConfigError as problem:
