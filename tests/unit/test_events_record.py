@@ -12,6 +12,7 @@ from opentrail.aws.http import TlsDetails
 from opentrail.aws.model import Catalogue, Operation
 from opentrail.events.call import Call, Outcome
 from opentrail.events.record import EVENT_VERSION, KEY_ORDER, ServiceEvent, build, service_event
+from opentrail.events.unknown_outcome import INTERRUPTED, OUTCOME_UNKNOWN, UNANSWERED
 from opentrail.identity.principal import ANONYMOUS, Principal, PrincipalType
 
 ACCOUNT = "123456789012"
@@ -198,6 +199,16 @@ def test_error_messages_do_not_repeat_secrets() -> None:
     found = record(made, outcome(error_code="ValidationException", error_message=message))
     assert found["errorMessage"] == "Value '*** Redacted ***' or '*** Redacted ***...' is wrong"
     assert found["requestParameters"]["engineAttributes"][0]["value"] == "*** Redacted ***"
+
+
+@pytest.mark.parametrize("sentence", [INTERRUPTED, UNANSWERED])
+def test_our_own_sentences_do_not_tell_which_of_their_words_is_a_secret(sentence: str) -> None:
+    """A hole in a sentence that everybody knows would name the secret; the record hides it elsewhere."""
+    item = {"id": {"S": "1"}, "pin": {"S": "sent"}, "phrase": {"S": "effect, or not"}}
+    made = call("dynamodb", "PutItem", parameters={"TableName": "t", "Item": item})
+    found = record(made, outcome(error_code=OUTCOME_UNKNOWN, error_message=sentence))
+    assert found["errorMessage"] == sentence
+    assert "effect, or not" not in json.dumps(found["requestParameters"])
 
 
 def test_secrets_that_the_model_forgets_are_redacted() -> None:

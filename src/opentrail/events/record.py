@@ -34,6 +34,7 @@ from opentrail.events.limits import cut, encode_record, shortened
 from opentrail.events.redaction import HIDDEN
 from opentrail.events.scrubbing import scrub
 from opentrail.events.timestamps import event_time
+from opentrail.events.unknown_outcome import OUR_SENTENCES
 from opentrail.events.user_identity import as_other_account, service_identity, user_identity
 from opentrail.identity.principal import Principal, PrincipalType
 
@@ -220,8 +221,11 @@ def _response_elements(call: Call, outcome: Outcome) -> Mapping[str, Any] | None
 
 
 def _scrubbed(call: Call, message: str) -> str:
-    """The message without any secret that the request carried; hidden whole where that cannot be told."""
-    if call.operation is None or not call.parameters:
+    """The message without any secret that the request carried; hidden whole where that cannot be told.
+
+    Our own fixed sentences echo nothing. A word taken out of them would tell that it is a secret of the request.
+    """
+    if call.operation is None or not call.parameters or message in OUR_SENTENCES:
         return message
     try:
         secrets = secrets_in(call.operation, call.parameters)

@@ -15,6 +15,7 @@ INTERRUPTED = (
     "The call was sent on, and OpenTrail stopped before its outcome was recorded. It may have had its effect, or not."
 )
 UNANSWERED = "The call was sent on, and no answer came. It may have had its effect, or not."
+OUR_SENTENCES = frozenset({INTERRUPTED, UNANSWERED})
 
 
 def unknown_outcome(at: datetime, *, resources: tuple[Mapping[str, str], ...] = ()) -> Outcome:
