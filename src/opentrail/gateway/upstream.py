@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 import aiohttp
 from yarl import URL
 
+from opentrail.aws.canonical_request import stamp
 from opentrail.aws.sigv4 import UNSIGNED_PAYLOAD, Scope, SigningKeys, sign
 from opentrail.clock import Clock
 from opentrail.errors import OutboundError
@@ -240,8 +241,8 @@ class Upstream:
         self, method: str, path: str, query: str, headers: dict[str, str], body: Payload, target: Target
     ) -> dict[str, str]:
         settings = self._settings
-        signed_at = self._clock.now()
-        scope = Scope(f"{signed_at:%Y%m%d}", settings.region or target.region, target.service)
+        signed_at = self._clock.now().replace(microsecond=0)  # as precise as a signature is; its text is cached
+        scope = Scope(stamp(signed_at)[:8], settings.region or target.region, target.service)
         access_key_id, secret = settings.access_key_id or target.account_id, settings.secret_access_key
         headers["host"] = urlsplit(self.endpoint).netloc
         if body.size_bytes or method in ("PUT", "POST"):
