@@ -14,7 +14,6 @@ from opentrail.events.call_facts import describe
 from opentrail.events.resource_arns import Place
 from opentrail.gateway.addresses import Replacer, replacer
 from opentrail.gateway.authorise import Directory, authorise_behind
-from opentrail.gateway.calls import parsed
 from opentrail.gateway.permissions import Permission
 from opentrail.gateway.s3_forwarded import without_digests
 from opentrail.gateway.service_evidence import ServiceExchange
@@ -78,7 +77,9 @@ def _decode(exchange: ServiceExchange, body: bytes) -> None:
     facts = describe(operation, parameters, _place(call))
     exchange.resources = facts.resources
     exchange.call = replace(
-        parsed(call, operation, parameters),
+        call,
+        operation=operation,
+        parameters=parameters,
         event_name=facts.event_name,
         read_only=facts.read_only,
         management_event=facts.management_event,
