@@ -17,8 +17,8 @@ VICTIMS = (
     *[("gateway",)] * 2,
     ("gateway", "next gateway"),
     *[("ledger",)] * 3,
-    ("s3",),
-    *[("gateway", "ledger")] * 2,
+    *[("s3",)] * 2,
+    ("gateway", "ledger"),
     ("gateway", "ledger", "s3"),
 )
 """Of ten kills, each kind its share."""
@@ -37,12 +37,12 @@ def _kill(world: World, victims: tuple[str, ...], chance: random.Random) -> None
     if "s3" in victims:
         world.start_seaweed()
     if "next gateway" in victims:
-        world.kill_starting_gateway(chance.uniform(0.5, 4))
+        world.kill_starting_gateway(chance.uniform(0.5, 3))
     if "gateway" in victims:
         world.restart_gateway()
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(3000)])])
 def test_no_effect_is_without_a_record_and_no_reply_without_its_own(tmp_path: Path, kills: int) -> None:
     """Killed at random moments under 32 callers who change and read things at two upstreams; then the reckoning."""
     chance = random.Random(seed := random.randrange(1 << 32))

@@ -46,7 +46,7 @@ class World:
     """The gateway, and what is behind it."""
 
     def __init__(self, directory: Path, ledger: Ledger, settings: Mapping[str, str] | None = None) -> None:
-        """Start everything; ``settings`` are the gateway's, beside what names its upstreams."""
+        """Nothing runs yet; ``settings`` are the gateway's, beside what names its upstreams."""
         self.ledger = ledger
         self._home = directory / "home"
         self._settings = dict(settings or {})
@@ -56,13 +56,25 @@ class World:
         self._records: dict[str, list[dict[str, Any]]] = {}
         self._fences: set[Name] = set()
         self._seen: dict[Name, Seen] = {}
-        ledger.start()
+        self._gateway: Gateway | None = None
+
+    @property
+    def gateway(self) -> Gateway:
+        """The one that runs, or ran last."""
+        assert self._gateway is not None
+        return self._gateway
+
+    def start(self) -> None:
+        """Start everything, and make the trail and the callers' bucket."""
+        self.ledger.start()
         self._seaweed.start()
         key = f"aws_access_key_id = {self._seaweed.access_key_id}\n"
         secret = f"aws_secret_access_key = {self._seaweed.secret_access_key}\n"
         self._credentials.write_text(f"[default]\n{key}{secret}")
-        self.gateway = start(self._home, self._environment())
-        self._make_trail()
+        self._gateway = start(self._home, self._environment())
+        make_trail(self.gateway, TRAIL_BUCKET)
+        self.gateway.client("cloudtrail").put_event_selectors(TrailName="main", AdvancedEventSelectors=SELECTORS)
+        self.gateway.client("s3").create_bucket(Bucket=BUCKET)
 
     def _environment(self) -> dict[str, str]:
         s3 = {
@@ -72,16 +84,11 @@ class World:
         }
         return s3 | self.ledger.settings | self._settings
 
-    def _make_trail(self) -> None:
-        make_trail(self.gateway, TRAIL_BUCKET)
-        self.gateway.client("cloudtrail").put_event_selectors(TrailName="main", AdvancedEventSelectors=SELECTORS)
-        self.gateway.client("s3").create_bucket(Bucket=BUCKET)
-
     def restart_gateway(self, settings: Mapping[str, str] | None = None) -> Gateway:
         """Start it after a kill or a stop; ``settings`` replace those it had."""
         self._settings = dict(self._settings if settings is None else settings)
-        self.gateway = start(self._home, self._environment(), tools=self.gateway.environment)
-        return self.gateway
+        self._gateway = start(self._home, self._environment(), tools=self.gateway.environment)
+        return self._gateway
 
     def kill_starting_gateway(self, alive_s: float) -> None:
         """Start the gateway, and SIGKILL it that much later, ready or not."""
@@ -137,7 +144,7 @@ class World:
     def _delivered(self) -> list[dict[str, Any]]:
         store = self._seaweed.store()
         for key in store.list_keys(TRAIL_BUCKET, "AWSLogs/"):
-            if key.endswith(".json.gz") and key not in self._records:
+            if "/CloudTrail/" in key and key.endswith(".json.gz") and key not in self._records:
                 self._records[key] = json.loads(gzip.decompress(store.get(TRAIL_BUCKET, key)))["Records"]
         return [record for records in self._records.values() for record in records]
 
@@ -155,10 +162,9 @@ class World:
 
     def close(self) -> None:
         """End everything, at once."""
-        if self.gateway.process.poll() is None:
-            self.gateway.kill()
+        if self._gateway is not None and self._gateway.process.poll() is None:
+            self._gateway.kill()
         self.ledger.kill()
-        self._seaweed.stop()
         self._supervisor.stop_all()
 
 
@@ -167,6 +173,7 @@ def running_world(directory: Path, ledger: Ledger, settings: Mapping[str, str] |
     """All of it, for the length of a block."""
     world = World(directory, ledger, settings)
     try:
+        world.start()
         yield world
     finally:
         world.close()
