@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from opentrail.cli import accounts, backup, demo, doctor, env, keys, policy, reload, up
+from opentrail.cli import accounts, backup, demo, doctor, env, keys, policy, reload, up, validate
 from opentrail.errors import ConfigError, OpenTrailError
 from opentrail.version import __version__
 
@@ -19,6 +19,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 application.command("up")(up.up)
+application.command("validate")(validate.validate_command)
 application.command("backup")(backup.backup)
 application.command("restore")(backup.restore)
 application.command("env")(env.env)
