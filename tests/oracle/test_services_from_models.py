@@ -57,7 +57,7 @@ SERVICES = (
         "ec2",
     ),
     *("ecr", "ecs", "efs", "eks", "elasticache", "elb", "elbv2", "emr", "events", "firehose", "glue", "iot", "kafka"),
-    *("kinesis", "kms", "lambda", "logs", "opensearch", "rds", "redshift", "route53", "secretsmanager", "ses", "sesv2"),
+    *("kinesis", "lambda", "logs", "opensearch", "rds", "redshift", "route53", "secretsmanager", "ses", "sesv2"),
     *("sns", "sqs", "ssm", "stepfunctions", "transfer", "wafv2"),
 )
 OPERATIONS_EACH = 5

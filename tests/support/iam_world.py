@@ -1,5 +1,7 @@
 """IAM as boto3 sees it: a real client whose requests go through our protocol, checks and handlers, without a socket."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,8 +56,11 @@ def root_of(account_id: str) -> Principal:
 class IamWorld:
     """Two accounts, an IAM service over an in-memory database, and boto3 clients for any caller."""
 
+    served = "iam"
+
     def __init__(self) -> None:
         self.clock = SettableClock()
+        self.answers: list[Mapping[str, Any]] = []
         self.database = Database(None)
         self.database.create_tables()
         entropy = SystemEntropy()
@@ -63,45 +68,53 @@ class IamWorld:
         with self.database.unit() as unit:
             for account_id in (ACCOUNT, OTHER):
                 self.identities.create_account(unit, account_id, account_id, START)
-        self.service = Catalogue().service("iam")
+        self.entropy = entropy
+        self.service = Catalogue().service(self.served)
         self.wire = protocol_of(self.service)
-        self.handlers = handlers_of(IamService(self.identities, self.clock, entropy))
+        self.handlers = handlers_of(self.implementation())
+
+    def implementation(self) -> object:
+        """The service object whose handlers answer."""
+        return IamService(self.identities, self.clock, self.entropy)
 
     @property
     def directory(self) -> Directory:
         """The directory that the service keeps up to date."""
         return self.identities.directory
 
-    def client(self, caller: Principal | None = None) -> Any:
+    def client(self, caller: Principal | None = None, region: str = "us-east-1") -> Any:
         """A boto3 client that calls as somebody; by default as the first account's root."""
         who = caller or root_of(ACCOUNT)
-        client = _SESSION.client("iam", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
+        client = _SESSION.client(self.served, region_name=region, config=Config(retries={"total_max_attempts": 1}))
 
         def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-            reply = self._answer(request, who)
+            reply = self._answer(request, who, region)
             answer = AWSResponse(request.url, reply.status, dict(reply.headers), None)
             answer._content = reply.body
             return answer
 
-        client.meta.events.register("before-send.iam", send)
+        client.meta.events.register(f"before-send.{self.served}", send)
         return client
 
-    def _answer(self, request: AWSPreparedRequest, who: Principal) -> Reply:
-        head = RequestHead(
-            "POST", "/", urlsplit(request.url).query, {k.lower(): str(v) for k, v in request.headers.items()}
-        )
+    def _answer(self, request: AWSPreparedRequest, who: Principal, region: str) -> Reply:
+        headers = {
+            name.lower(): value.decode() if isinstance(value, bytes) else str(value)
+            for name, value in request.headers.items()
+        }
+        head = RequestHead("POST", "/", urlsplit(request.url).query, headers)
         body = request.body.encode() if isinstance(request.body, str) else bytes(request.body)
         try:
             operation = self.service.operation(self.wire.operation_name(self.service, head, body))
             parameters = self.wire.parse(operation, head, body)
             check(operation, parameters, error_code="ValidationError")
-            call = self.call(operation.name, who)
+            call = replace(self.call(operation.name, who), operation=operation, parameters=parameters, region=region)
             handler = self.handlers[operation.name]
             if handler.writes:
                 with self.database.unit() as unit:
                     result = handler.method(call, parameters, unit)
             else:
                 result = handler.method(call, parameters)
+            self.answers.append(result)
             return self.wire.serialise(operation, result, "request-1")
         except ApiError as error:
             return self.wire.serialise_error(self.service, error, "request-1")
@@ -114,7 +127,7 @@ class IamWorld:
             account_id=who.account_id,
             region="us-east-1",
             principal=who,
-            event_source="iam.amazonaws.com",
+            event_source=self.service.event_source,
             event_name=name,
             read_only=not self.handlers[name].writes,
         )

@@ -36,6 +36,7 @@ from opentrail.identity.sealing_keys import SealingKeys
 from opentrail.identity.session_tokens import SessionTokens
 from opentrail.identity.store import Identities, KeyOwner
 from opentrail.journal import Doors, Journal, JournalOptions, intents, outbox
+from opentrail.kms.store import Keys
 from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
 from opentrail.services.opentrail import MODEL_PATH
 from opentrail.services.opentrail.backups import BackupService
@@ -101,6 +102,7 @@ class Core:
         self.catalogue = Catalogue([MODEL_PATH])
         self.trails = Trails(self.database)
         self.buckets = Buckets(self.database)
+        self.keys = Keys(self.database, self.seal)
         options = JournalOptions(segment_bytes=world.settings.journal.segment_bytes)
         meters = meters or Meters()
         doors = Doors(files=meters.files, entropy=world.entropy, on_failure=on_journal_failure)
@@ -173,7 +175,7 @@ class Core:
         asyncio.run(self.recording.write(executed.drafts))
         if executed.outbox_row is not None:
             self.drain.appended(executed.outbox_row)
-        answer: dict[str, Any] = orjson.loads(executed.reply.body)
+        answer: dict[str, Any] = orjson.loads(executed.reply.body or b"{}")
         if executed.reply.status != 200:
             raise ApiError(answer["__type"], answer.get("message", ""), status=executed.reply.status)
         return answer

@@ -22,6 +22,7 @@ from opentrail.app.chef import open_chef
 from opentrail.app.core import Core, World
 from opentrail.app.meters import Meters
 from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
+from opentrail.app.kms import host_key_service
 from opentrail.app.models import install_models
 from opentrail.app.object_storage import ObjectStorage, open_object_storage
 from opentrail.app.recorded_store import RecordedStore
@@ -172,6 +173,7 @@ class App:
         )
         core.finders["trail"] = trail_finder(core.trails)
         host_identity_services(core)
+        host_key_service(core)
         courier = Courier(
             journal=core.journal,
             database=core.database,

@@ -1,18 +1,22 @@
-"""What has to be done every now and then, by nobody's request: noting last uses, and changing the sealing key.
+"""What has to be done every now and then, by nobody's request: noting last uses, changing the sealing key, and what is
+due for KMS keys.
 
 Rules. Last uses are written in batches, so that no call waits for them; what was noted when the process is killed is
-lost, as AWS's own are hours late. A new sealing key and the record of it commit together.
+lost, as AWS's own are hours late. A new sealing key, new key material or a deletion, and the record of it, commit
+together.
 """
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from opentrail.app.core import Core
 from opentrail.events.record import ServiceEvent
 from opentrail.gateway.admit import KeyUses
 from opentrail.journal import outbox
 from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
+from opentrail.services.kms.schedule import KeySchedule
+from opentrail.state.database import Unit
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,7 @@ class Ticks:
     def __init__(self, core: Core, uses: KeyUses, *, interval_s: float = INTERVAL_S) -> None:
         self._core = core
         self._uses = uses
+        self._schedule = KeySchedule(core.keys, core.world.clock, core.world.entropy)
         self._interval_s = interval_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ticks", daemon=True)
@@ -51,21 +56,31 @@ class Ticks:
     def rotate_sealing_key(self) -> None:
         """Seal session tokens with a new key, where the current one has done so long enough. Raises JournalError."""
         core = self._core
-        if not core.sealing_keys.is_due():
-            return
+        if core.sealing_keys.is_due():
+            self._commit(lambda unit: [_rotation(core)] if core.sealing_keys.rotate_if_due(unit) else [])
+
+    def look_after_keys(self) -> None:
+        """Rotate and delete the KMS keys that are due. Raises JournalError."""
+        if self._schedule.is_due():
+            self._commit(self._schedule.carry_out)
+
+    def _commit(self, change: Callable[[Unit], Sequence[ServiceEvent]]) -> None:
+        """Make a change and the records of it durable together; where nothing happened, neither."""
+        core = self._core
         with core.database.unit() as unit:
-            if not core.sealing_keys.rotate_if_due(unit):
+            drafts = [core.internal.draft(event) for event in change(unit)]
+            if not drafts:
                 return
-            draft = core.internal.draft(_rotation(core))
             core.drain.sweep(unit)
-            row = outbox.add(unit, [draft], core.journal.next_sequence)
-        core.journal.append([draft]).result()
+            row = outbox.add(unit, drafts, core.journal.next_sequence)
+        core.journal.append(drafts).result()
         core.drain.appended(row)
 
     def _run(self) -> None:
         while True:
             _guarded(self.note_uses)
             _guarded(self.rotate_sealing_key)
+            _guarded(self.look_after_keys)
             if self._stopping.wait(self._interval_s):
                 return
 

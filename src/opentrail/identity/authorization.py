@@ -11,6 +11,7 @@ Rules (IAM User Guide, "Policy evaluation logic").
 * A session of GetFederationToken without session policies has nothing but what resource-based policies give it.
 * Services, anonymous callers and those whom an identity provider vouches for have no identity policies: the
   resource-based policy decides, and must name them.
+* A key policy is a resource-based policy without which identity policies grant nothing, not even inside the account.
 * A trust policy is a resource-based policy that must always name the caller, also inside the account.
 """
 
@@ -115,6 +116,21 @@ def assume_verdict(request: AccessRequest, trust: Policy, policies: PolicySet, r
         return Verdict(Decision.IMPLICIT_DENY, limb=Limb.TRUST)
     found = _resource_finding(request, policies, trust)
     return _decide(request, policies, role_account_id, found, Limb.TRUST)
+
+
+def key_verdict(request: AccessRequest, policies: PolicySet, key_policy: Policy, owner_account_id: str) -> Verdict:
+    """The verdict on an action on a KMS key: its policy must name the caller, or his account; what names the account
+    leaves it to his identity policies. Root is no exception (AWS KMS Developer Guide, "Key policies").
+
+    Anonymous callers are refused whatever the policy says.
+    """
+    if request.principal.is_anonymous:
+        return _silence(Limb.RESOURCE)
+    found = _resource_finding(request, policies, key_policy)
+    verdict = _decide(request, policies, owner_account_id, found, Limb.RESOURCE)
+    if verdict.allowed and found.decision is not Decision.ALLOW:
+        return _silence(Limb.RESOURCE)
+    return verdict
 
 
 def explain(request: AccessRequest, policies: PolicySet, *, resource: ResourcePolicy | None = None) -> Explanation:

@@ -20,7 +20,10 @@ from opentrail.identity.patterns import Context, Pattern, compile_pattern
 Test = Callable[[str, Context], bool]  # does one value of the request agree with one value of the policy?
 MAX_VALUES = 1000
 # Keys that hold a list even where it has one value (IAM's reference of condition keys, "multivalued").
-MULTIVALUED_KEYS = frozenset({"aws:tagkeys", "aws:calledvia", "aws:principalservicenameslist", "sts:transitivetagkeys"})
+MULTIVALUED_KEYS = frozenset(
+    {"aws:tagkeys", "aws:calledvia", "aws:principalservicenameslist", "sts:transitivetagkeys"}
+    | {"kms:encryptioncontextkeys", "kms:resourcealiases"}
+)
 
 
 @dataclass(frozen=True, slots=True)

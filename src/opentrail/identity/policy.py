@@ -80,11 +80,11 @@ class _Kind(Enum):
     TRUST = "trust"
 
 
-def parse(text: str | bytes) -> Policy:
-    """Read a resource-based policy document of at most 20 KB. Raises ValueError with the reason it is refused."""
+def parse(text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Policy:
+    """Read a resource-based policy document. Raises ValueError with the reason it is refused."""
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(raw) > MAX_BYTES:
-        raise ValueError(f"the policy is larger than {MAX_BYTES} bytes")
+    if len(raw) > max_bytes:
+        raise ValueError(f"the policy is larger than {max_bytes} bytes")
     return _policy(load(raw), _Kind.RESOURCE)
 
 

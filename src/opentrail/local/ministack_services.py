@@ -5,9 +5,10 @@ error that the model knows counts: nothing is there to read). Every module knows
 the others with an error. Asked for any other service it reads all of botocore's models first, which costs it half a
 gigabyte of memory for good: do not ask.
 
-Left out although it answers: what OpenTrail and SeaweedFS serve (cloudtrail, iam, sts, s3, s3control), Elastic Load
-Balancing's first version and Neptune (answered by those of another service, in its shapes), Elasticsearch Service and
-Kinesis Analytics 1 (only their successors are there), S3 Tables and S3 Files (they live on its own S3, not on ours).
+Left out although it answers: what OpenTrail and SeaweedFS serve (cloudtrail, iam, kms, sts, s3, s3control), Elastic
+Load Balancing's first version and Neptune (answered by those of another service, in its shapes), Elasticsearch Service
+and Kinesis Analytics 1 (only their successors are there), S3 Tables and S3 Files (they live on its own S3, not on
+ours).
 
 Older releases lack some of the modules, so what is installed is looked at.
 """
@@ -21,7 +22,7 @@ _SAME_NAME = frozenset(
         *("account", "acm", "apigateway", "appconfig", "appsync", "athena", "autoscaling", "backup", "batch"),
         *("bedrock", "budgets", "cloudcontrol", "cloudformation", "cloudfront", "cloudwatch", "codebuild"),
         *("config", "cur", "dsql", "dynamodb", "ec2", "ecr", "ecs", "efs", "eks", "elasticache", "emr"),
-        *("firehose", "glue", "inspector2", "iot", "kinesis", "kinesisanalyticsv2", "kms", "location"),
+        *("firehose", "glue", "inspector2", "iot", "kinesis", "kinesisanalyticsv2", "location"),
         *("mediaconnect", "mq", "mwaa", "opensearch", "opensearchserverless", "organizations", "pipes", "rds"),
         *("route53", "scheduler", "secretsmanager", "servicediscovery", "ses", "signer", "sns", "sqs", "ssm"),
         *("stepfunctions", "transcribe", "transfer", "translate"),

@@ -1,0 +1,1 @@
+"""Keys of KMS: what they are, where they are kept, what they encrypt, and who may use them."""
