@@ -1,4 +1,4 @@
-"""KMS put together with the rest: what the clock does is recorded with its change, and a foreign KMS goes before ours."""
+"""KMS put together with the rest: what the clock does is recorded with it, and a foreign KMS goes before ours."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -5,7 +5,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -179,6 +179,21 @@ class Core:
         if executed.reply.status != 200:
             raise ApiError(answer["__type"], answer.get("message", ""), status=executed.reply.status)
         return answer
+
+    def commit(self, change: Callable[[Unit], Sequence[ServiceEvent]]) -> None:
+        """Make a change of our own and the service events that tell of it durable together; none, where none happened.
+
+        Raises JournalError where the events are not in the journal yet: they are in the outbox then, and the change
+        stands.
+        """
+        with self.database.unit() as unit:
+            drafts = [self.internal.draft(event) for event in change(unit)]
+            if not drafts:
+                return
+            self.drain.sweep(unit)
+            row = outbox.add(unit, drafts, self.journal.next_sequence)
+        self.journal.append(drafts).result()
+        self.drain.appended(row)
 
     def close(self) -> None:
         """Close the journal and the database."""

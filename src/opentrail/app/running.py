@@ -20,9 +20,9 @@ import uvloop
 from opentrail.app.callers import host_identity_services
 from opentrail.app.chef import open_chef
 from opentrail.app.core import Core, World
+from opentrail.app.kms import host_key_service, object_keys, open_private_kms
 from opentrail.app.meters import Meters
 from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
-from opentrail.app.kms import host_key_service
 from opentrail.app.models import install_models
 from opentrail.app.object_storage import ObjectStorage, open_object_storage
 from opentrail.app.recorded_store import RecordedStore
@@ -44,6 +44,7 @@ from opentrail.gateway.s3_door import S3Door
 from opentrail.gateway.service_door import ServiceDoor
 from opentrail.gateway.spool import Spooling
 from opentrail.local.certificates import CertificateFiles, ensure
+from opentrail.local.seaweedfs_files import KeyServer
 from opentrail.processes.supervisor import Supervisor
 from opentrail.services.cloudtrail.refusals import UNSUPPORTED as CLOUDTRAIL_UNSUPPORTED
 from opentrail.services.cloudtrail.service import CloudTrailService
@@ -154,7 +155,8 @@ class App:
         behind = BehindUs(world, core.catalogue, supervisor)
         behind.start()
         stack.callback(behind.stop)
-        storage = open_object_storage(world, supervisor)
+        serves_kms = host_key_service(core)
+        storage = open_object_storage(world, supervisor, self._key_server(core, stack) if serves_kms else None)
         stack.callback(storage.stop)
         mode = BucketPolicyMode(settings.trails.bucket_policy)
         clock, entropy = world.clock, world.entropy
@@ -173,7 +175,6 @@ class App:
         )
         core.finders["trail"] = trail_finder(core.trails)
         host_identity_services(core)
-        host_key_service(core)
         courier = Courier(
             journal=core.journal,
             database=core.database,
@@ -201,6 +202,15 @@ class App:
         stack.callback(self._serving.ticks.stop)
         stack.callback(self._serving.pipeline.close)
 
+    def _key_server(self, core: Core, stack: ExitStack) -> KeyServer | None:
+        """Start the KMS that the embedded object store calls; a foreign one has its own."""
+        if self._world.settings.upstream_s3.endpoint:
+            return None
+        private = open_private_kms(core)
+        private.start()
+        stack.callback(private.stop)
+        return KeyServer(private.endpoint, private.key.access_key_id, private.key.secret_access_key)
+
     def _assemble(self, workers: _Workers, listener: socket.socket, say_ready: Callable[[str], None]) -> _Serving:
         core, storage, behind = workers.core, workers.storage, workers.behind
         world, settings = self._world, self._world.settings
@@ -224,6 +234,7 @@ class App:
             base_hosts=base_hosts,
             not_served=storage.not_served,
             intents=settings.upstream_s3.intents,
+            keys=object_keys(core, served="kms" in core.hosted) if storage.is_embedded else None,
         )
         entrance = Entrance(admission, core.recording, clock, default_region=DEFAULT_REGION)
         service_door = ServiceDoor(

@@ -8,15 +8,13 @@ together.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from opentrail.app.core import Core
 from opentrail.events.record import ServiceEvent
 from opentrail.gateway.admit import KeyUses
-from opentrail.journal import outbox
 from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
 from opentrail.services.kms.schedule import KeySchedule
-from opentrail.state.database import Unit
 
 log = logging.getLogger(__name__)
 
@@ -57,24 +55,12 @@ class Ticks:
         """Seal session tokens with a new key, where the current one has done so long enough. Raises JournalError."""
         core = self._core
         if core.sealing_keys.is_due():
-            self._commit(lambda unit: [_rotation(core)] if core.sealing_keys.rotate_if_due(unit) else [])
+            core.commit(lambda unit: [_rotation(core)] if core.sealing_keys.rotate_if_due(unit) else [])
 
     def look_after_keys(self) -> None:
         """Rotate and delete the KMS keys that are due. Raises JournalError."""
         if self._schedule.is_due():
-            self._commit(self._schedule.carry_out)
-
-    def _commit(self, change: Callable[[Unit], Sequence[ServiceEvent]]) -> None:
-        """Make a change and the records of it durable together; where nothing happened, neither."""
-        core = self._core
-        with core.database.unit() as unit:
-            drafts = [core.internal.draft(event) for event in change(unit)]
-            if not drafts:
-                return
-            core.drain.sweep(unit)
-            row = outbox.add(unit, drafts, core.journal.next_sequence)
-        core.journal.append(drafts).result()
-        core.drain.appended(row)
+            self._core.commit(self._schedule.carry_out)
 
     def _run(self) -> None:
         while True:

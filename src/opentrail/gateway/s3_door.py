@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
+from urllib.parse import quote
 
 from opentrail.aws.http import Reply
 from opentrail.aws.protocols.s3_errors import (
@@ -40,6 +41,7 @@ from opentrail.gateway.s3_bodies import (
 )
 from opentrail.gateway.s3_evidence import Evidence, Exchange
 from opentrail.gateway.s3_forwarded import plain_headers, source_text, without_digests
+from opentrail.gateway.s3_keys import CONTEXT, ObjectKeys, refuse_kms_by_default
 from opentrail.gateway.s3_markup import read_deletion
 from opentrail.gateway.s3_own import BucketState, OwnOperations
 from opentrail.gateway.undisturbed import Undisturbed
@@ -53,6 +55,7 @@ from opentrail.state.database import Database
 log = logging.getLogger(__name__)
 
 _UPLOADS = frozenset({"PutObject", "UploadPart"})
+_COPIES = frozenset({"CopyObject", "UploadPartCopy"})
 _WITHOUT_BUCKET = frozenset({"ListBuckets", "CreateBucket"})
 _OPERATORS_FAULT = frozenset({"SignatureDoesNotMatch", "InvalidAccessKeyId", "RequestTimeTooSkewed"})
 _OURS = frozenset({"server", "date", "x-amz-request-id", "x-amz-id-2", "connection"})
@@ -94,10 +97,11 @@ class S3Door:
         base_hosts: tuple[str, ...] = (),
         not_served: frozenset[str] = frozenset(),
         intents: bool = True,
+        keys: ObjectKeys | None = None,
     ) -> None:
         """``default_owner`` is the account that buckets belong to which were not created through us; ``base_hosts`` are
         the host names in front of which virtual-host style addresses put the bucket; ``intents``: whether changes leave
-        one before they are sent on.
+        one before they are sent on; ``keys``: the KMS that the upstream encrypts with, where it is ours.
         """
         self._upstream = upstream
         self._directory = directory
@@ -106,6 +110,7 @@ class S3Door:
         self._base_hosts = base_hosts
         self._not_served = not_served
         self._evidence = Evidence(recorder, clock, region, intents=intents)
+        self._keys = keys
         self._undisturbed = Undisturbed()
         self._own = OwnOperations(
             BucketState(buckets, database, upstream, clock, region, default_owner), self._evidence
@@ -185,6 +190,7 @@ class S3Door:
             await self._find_buckets(exchange)
             if call.operation != "DeleteObjects":  # that one is decided key by key, once its body is here
                 self._authorise(exchange)
+            await self._authorise_keys(exchange)
         exchange.body = checked_body(head, exchange.arrival, exchange.caller, needs_length=upload)
         if handler := self._own.handlers.get(call.operation):
             if head.method in ("GET", "DELETE"):
@@ -219,11 +225,27 @@ class S3Door:
             if error is not None:
                 raise error
 
+    async def _authorise_keys(self, exchange: Exchange) -> None:
+        """The KMS keys that a request uses: to encrypt what it uploads, and to decrypt what it copies."""
+        if self._keys is None:
+            return
+        exchange.encryption = await self._keys.for_upload(exchange)
+        if exchange.source is not None and exchange.call.operation in _COPIES:
+            source = exchange.source
+            query = f"versionId={quote(source.version_id, safe='')}" if source.version_id else ""
+            await self._keys.for_download(exchange, await self._head(f"/{source.bucket}/{source.key}", query))
+
+    async def _head(self, path: str, query: str) -> Mapping[str, str]:
+        """The headers of an object at the upstream; none where it says nothing of it."""
+        answer = await self._upstream.send("HEAD", path, query, {}, NOTHING)
+        answer.close()
+        return answer.headers if answer.status < 300 else {}
+
     async def _upload(self, exchange: Exchange) -> _Request:
         if exchange.body is None:
             raise s3_error("InternalError")
         payload, added = await upload_payload(exchange.body)
-        return _Request({**plain_headers(exchange.incoming.head.headers), **added}, payload)
+        return _Request({**plain_headers(exchange.incoming.head.headers), **added, **exchange.encryption}, payload)
 
     async def _document(self, exchange: Exchange) -> _Request:
         """Requests without a body to stream: the document, if any, is read whole and checked."""
@@ -242,7 +264,9 @@ class S3Door:
             headers = without_digests(headers)
         if exchange.source is not None:
             headers["x-amz-copy-source"] = source_text(exchange.source)
-        return _Request(headers, Payload(data, len(data)) if data else NOTHING)
+        if self._keys is not None and exchange.call.operation == "PutBucketEncryption":
+            refuse_kms_by_default(exchange.body_parameters)
+        return _Request({**headers, **exchange.encryption}, Payload(data, len(data)) if data else NOTHING)
 
     async def _forward(self, exchange: Exchange, request: _Request) -> Outgoing:
         head, location = exchange.incoming.head, exchange.location
@@ -263,6 +287,8 @@ class S3Door:
     async def _passed_on(self, exchange: Exchange, answer: UpstreamAnswer) -> Outgoing:
         """Record the upstream's answer, then hand it on."""
         head_only = exchange.incoming.head.method == "HEAD"
+        if self._keys is not None and exchange.call.operation == "GetObject":
+            await self._authorise_download(exchange, answer)
         if answer.status >= 400 and not head_only:
             text = read_error(answer.status, await answer.read(MAX_ERROR_BYTES))
             if text.code in _OPERATORS_FAULT:
@@ -274,6 +300,8 @@ class S3Door:
             for name, value in answer.headers.items()
             if name not in _OURS and not name.startswith("seaweed-")
         }
+        if exchange.call.read_only:
+            headers.pop(CONTEXT, None)  # S3 tells nobody an object's encryption context
         length = headers.get("content-length", "")
         silent = head_only or answer.status in (204, 304)
         bytes_out = int(length) if length.isdecimal() and not silent else 0
@@ -282,6 +310,19 @@ class S3Door:
             answer.close()
             return Outgoing(answer.status, headers | _ids(exchange), b"")
         return Outgoing(answer.status, headers | _ids(exchange), answer)
+
+    async def _authorise_download(self, exchange: Exchange, answer: UpstreamAnswer) -> None:
+        """Raise ApiError unless the caller may decrypt what is about to be sent to him.
+
+        A key that cannot be used makes the upstream fail, and it does not say why: then the object's head tells.
+        """
+        if self._keys is None:
+            return
+        headers: Mapping[str, str] = answer.headers if answer.status in (200, 206) else {}
+        if answer.status >= 500:
+            location = exchange.location
+            headers = await self._head(f"/{location.bucket}/{location.key}", exchange.incoming.head.query)
+        await self._keys.for_download(exchange, headers)
 
     def _answer(self, exchange: Exchange, reply: Reply) -> Outgoing:
         return Outgoing(reply.status, {**reply.headers, **_ids(exchange)}, reply.body)

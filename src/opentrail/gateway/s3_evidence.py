@@ -21,14 +21,15 @@ from opentrail.identity.authorization import NO_POLICIES, PolicySet
 from opentrail.identity.buckets import Bucket
 from opentrail.identity.context import Tags
 
+_APPLIED = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}
 _NOT_SHOWN = ("x-amz-request-id", "x-amz-id-2", "x-amz-meta-", "x-amz-bucket-region")
 
 
 @dataclass(slots=True)
 class Exchange:
     """What is known of one request by now. ``body_parameters`` is what its body adds to requestParameters;
-    ``policies`` are the caller's own, ``tags`` those of his user or role; ``intended`` is set once the intent is on
-    disk.
+    ``policies`` are the caller's own, ``tags`` those of his user or role; ``encryption`` are the headers about KMS that
+    go to the upstream in place of his; ``intended`` is set once the intent is on disk.
     """
 
     incoming: Incoming
@@ -44,6 +45,7 @@ class Exchange:
     source_bucket: Bucket | None = None
     body: CheckedBody | None = None
     body_parameters: Mapping[str, Any] = field(default_factory=dict)
+    encryption: Mapping[str, str] = field(default_factory=dict)
     intended: Intended | None = None
     recorded: bool = False
 
@@ -133,9 +135,10 @@ class Evidence:
             bytes_out=bytes_out,
             host_id=exchange.host_id,
         )
-        if not exchange.call.read_only and headers.get("x-amz-server-side-encryption") == "AES256":
+        applied = headers.get("x-amz-server-side-encryption")
+        if not exchange.call.read_only and applied in _APPLIED:
             asked = "x-amz-server-side-encryption" in exchange.incoming.head.headers
-            data["SSEApplied"] = "SSE_S3" if asked else "Default_SSE_S3"
+            data["SSEApplied"] = _APPLIED[applied] if asked else f"Default_{_APPLIED[applied]}"
         return data
 
 

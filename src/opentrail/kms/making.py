@@ -1,8 +1,4 @@
-"""Making keys and key material, and what is due by the clock: rotations and deletions.
-
-A rotation or deletion that is due leaves a service event in the account of the key (AWS KMS Developer Guide,
-"RotateKey", "DeleteKey"; cloudtrail fact sheet 1.9).
-"""
+"""Making keys and key material, and the policies that keys begin with."""
 
 import json
 from dataclasses import replace
@@ -89,22 +85,21 @@ def s3_policy(account_id: str, region: str) -> str:
     return json.dumps(policy, indent=2)
 
 
-def ensure_s3_key(keys: Keys, unit: Unit, entropy: Entropy, reference: KeyReference, now: datetime) -> Key:
-    """The key behind ``alias/aws/s3`` of an account and region, made at first use."""
+def ensure_s3_key(keys: Keys, unit: Unit, entropy: Entropy, reference: KeyReference, now: datetime) -> tuple[Key, bool]:
+    """The key behind ``alias/aws/s3`` of an account and region, and whether it had to be made."""
     found = keys.within(unit).find(reference)
     if found is not None:
-        return found
-    made = new_key(
-        entropy, reference.account_id, reference.region, s3_policy(reference.account_id, reference.region), now
-    )
+        return found, False
+    account_id, region = reference.account_id, reference.region
+    made = new_key(entropy, account_id, region, s3_policy(account_id, region), now)
     key = replace(
         made,
         manager=AWS,
         description="Default key that protects my S3 objects when no other key is defined",
     ).rotating_every(DEFAULT_ROTATION_DAYS, made.created_at)
     keys.put(unit, key)
-    keys.put_alias(unit, Alias(S3_ALIAS, key.account_id, key.region, key.key_id, key.created_at, key.created_at))
-    return key
+    keys.put_alias(unit, Alias(S3_ALIAS, account_id, region, key.key_id, key.created_at, key.created_at))
+    return key, True
 
 
 def _to_ms(at: datetime) -> datetime:

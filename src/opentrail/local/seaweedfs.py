@@ -7,6 +7,7 @@ What is set and why (measured with 4.48 unless said otherwise):
 * JWT keys close the HTTP doors of the filer and the volume server, mutual TLS the gRPC doors. What stays is the
   master's status over HTTP, and of course files: nothing here protects against an administrator of the machine.
 * A key for server-side encryption, without which every AES256 put fails.
+* KMS keys come from us alone: its own provider keeps keys in memory, and a crash loses them with every object.
 * As many volumes as are asked for: every bucket takes one, and the automatic limit allows only dozens of buckets.
 * Every write below ``/buckets`` is flushed, and so is its metadata: SQLite does that, the default LevelDB does not, at
   the same rate of puts. The volumes' index files are not flushed; they are rebuilt after the machine itself went down.
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from opentrail.clock import Entropy
 from opentrail.errors import OutboundError
-from opentrail.local.seaweedfs_files import Ports, Secrets, load_ports, load_secrets, options_text
+from opentrail.local.seaweedfs_files import KeyServer, Ports, Secrets, load_ports, load_secrets, options_text
 from opentrail.local.seaweedfs_tls import mutual_tls
 from opentrail.local.weed import rebuild_indexes, set_fsync, weed_binary
 from opentrail.processes.child import ChildSpec
@@ -45,14 +46,17 @@ class SeaweedFS:
 
     region = "us-east-1"
 
-    def __init__(self, directory: Path, supervisor: Supervisor, entropy: Entropy) -> None:
-        """Nothing is read or written until ``start``."""
+    def __init__(
+        self, directory: Path, supervisor: Supervisor, entropy: Entropy, key_server: KeyServer | None = None
+    ) -> None:
+        """Nothing is read or written until ``start``. Without ``key_server`` there is no encryption with KMS keys."""
         self._directory = directory.absolute()
         self._data = self._directory / "data"
         self._fsync_mark = self._data / "fsync-is-set"
         self._running_mark = self._directory / "running"
         self._supervisor = supervisor
         self._entropy = entropy
+        self._key_server = key_server
         self._secrets: Secrets | None = None
         self._ports: Ports | None = None
 
@@ -130,7 +134,7 @@ class SeaweedFS:
 
     def _write_settings(self, secrets: Secrets, ports: Ports) -> Path:
         identities, options = self._directory / "s3.json", self._directory / "weed.options"
-        write_private(identities, secrets.identities())
+        write_private(identities, secrets.identities(self._key_server))
         write_private(options, options_text(self._data, identities, ports))
         # The server keeps its own copy of the settings of its last start and would mix them in.
         (self._data / "mini.options").unlink(missing_ok=True)

@@ -44,11 +44,38 @@ class Secrets:
             "WEED_ADMIN_PASSWORD": self.admin_password,
         }
 
-    def identities(self) -> str:
-        """The content of ``s3.json``: one identity that may do everything."""
+    def identities(self, key_server: "KeyServer | None" = None) -> str:
+        """The content of ``s3.json``: one identity that may do everything, and the KMS, if there is one."""
         credentials = [{"accessKey": self.access_key_id, "secretKey": self.secret_access_key}]
         actions = ["Admin", "Read", "List", "Tagging", "Write"]
-        return json.dumps({"identities": [{"name": "opentrail", "credentials": credentials, "actions": actions}]})
+        found: dict[str, object] = {
+            "identities": [{"name": "opentrail", "credentials": credentials, "actions": actions}]
+        }
+        if key_server is not None:
+            found["kms"] = {"default_provider": "opentrail", "providers": {"opentrail": key_server.provider()}}
+        return json.dumps(found)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KeyServer:
+    """The KMS that objects' data keys come from, and the key pair for it; ``repr`` shows none of it."""
+
+    endpoint: str
+    access_key_id: str
+    secret_access_key: str
+
+    def provider(self) -> dict[str, object]:
+        """SeaweedFS's settings for it. Its cache of data keys is off: a key that is disabled opens nothing any more."""
+        return {
+            "type": "aws",
+            "region": "us-east-1",
+            "endpoint": self.endpoint,
+            "access_key": self.access_key_id,
+            "secret_key": self.secret_access_key,
+            "cache_enabled": False,
+            "connect_timeout": 5,
+            "request_timeout": 10,
+        }
 
 
 @dataclass(frozen=True, slots=True)
