@@ -25,11 +25,13 @@ import signal
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench.gateway.contenders import Contender, Contenders
 from bench.gateway.load import drive, requests_of
@@ -120,7 +122,8 @@ def run(rounds: int = ROUNDS, directory: Path | None = None, report: Report = pr
     Raises RuntimeError where a server answers anything but 200, or a gateway has not recorded what it answered.
     """
     with running(directory) as contenders:
-        rows = _rows(contenders, report)
+        servers = Servers.started(contenders)
+        rows = _rows(servers, report)
         answered: Counter[Row] = Counter()
         for row in sorted(rows, key=lambda row: row.operation == _READ):  # changes first: then there is what to read
             answered[row] += drive_busy(row, _WARM_S).answers
@@ -131,7 +134,7 @@ def run(rounds: int = ROUNDS, directory: Path | None = None, report: Report = pr
                 results.add(row.title, figures)
                 answered[row] += answers
         _table(rows, results, report)
-        _verify(contenders, answered)
+        _verify(contenders, servers, answered)
     return _summary(results, report)
 
 
@@ -144,46 +147,55 @@ def running(directory: Path | None) -> Iterator[Contenders]:
         yield Contenders(Path(name), supervisor)
 
 
-def _rows(contenders: Contenders, report: Report) -> list[Row]:
-    upstream = contenders.upstream()
-    rows = [Row(DIRECT, upstream, _READ)]
-    nginx = contenders.nginx(upstream.port)
-    if nginx is None:
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """All that take part; None for what is not installed here."""
+
+    upstream: Contender
+    nginx: Contender | None
+    off: Contender
+    on: Contender
+    alone: Contender
+    quiet: Contender | None
+    recorded: Contender | None
+
+    @classmethod
+    def started(cls, contenders: Contenders) -> "Servers":
+        """Start them, beside each other."""
+        upstream = contenders.upstream()
+        with ThreadPoolExecutor() as pool:
+            nginx = pool.submit(contenders.nginx, upstream.port)
+            off = pool.submit(contenders.gateway, "off", upstream.port, "--capture", "off")
+            on = pool.submit(contenders.gateway, "on", upstream.port)
+            alone = pool.submit(contenders.gateway, "alone", upstream.port, "--intents", "off")
+            quiet = pool.submit(contenders.ministack, "ministack", recording=False)
+            recorded = pool.submit(contenders.ministack, "ministack-recording", recording=True)
+        gateways = off.result(), on.result(), alone.result()
+        return cls(upstream, nginx.result(), *gateways, quiet.result(), recorded.result())
+
+
+def _rows(servers: Servers, report: Report) -> list[Row]:
+    rows = [Row(DIRECT, servers.upstream, _READ)]
+    if servers.nginx is None:
         report("nginx is missing (tools/get_nginx.sh), so its row is left out")
     else:
-        rows.append(Row(NGINX, nginx, _READ))
-    off = contenders.gateway("off", upstream.port, "--capture", "off")
-    on = contenders.gateway("on", upstream.port)
-    alone = contenders.gateway("alone", upstream.port, "--intents", "off")
+        rows.append(Row(NGINX, servers.nginx, _READ))
     reads, changes = f"{_READ}: {OFF}", f"{_CHANGE}: {OFF}"
     rows += [
-        Row(reads, off, _READ),
-        Row(f"{_READ}: {ON}", on, _READ, reads, frames=1),
-        Row(changes, off, _CHANGE),
-        Row(f"{_CHANGE}: {ALONE}", alone, _CHANGE, changes, frames=1),
-        Row(f"{_CHANGE}: {ON}", on, _CHANGE, changes, frames=2),  # the intent, then the record
+        Row(reads, servers.off, _READ),
+        Row(f"{_READ}: {ON}", servers.on, _READ, reads, frames=1),
+        Row(changes, servers.off, _CHANGE),
+        Row(f"{_CHANGE}: {ALONE}", servers.alone, _CHANGE, changes, frames=1),
+        Row(f"{_CHANGE}: {ON}", servers.on, _CHANGE, changes, frames=2),  # the intent, then the record
     ]
-    quiet = contenders.ministack("ministack", recording=False)
-    recorded = contenders.ministack("ministack-recording", recording=True)
-    if quiet is None or recorded is None:
+    if servers.quiet is None or servers.recorded is None:
         report("MiniStack is not installed, so its rows are left out")
         return rows
     for operation in (_READ, _CHANGE):
         base = f"MiniStack {operation}: {QUIET}"
-        rows += [
-            Row(base, quiet, operation),
-            Row(f"MiniStack {operation}: {RECORDED}", recorded, operation, base),
-        ]
+        rows.append(Row(base, servers.quiet, operation))
+        rows.append(Row(f"MiniStack {operation}: {RECORDED}", servers.recorded, operation, base))
     return rows
-
-
-def drive_busy(row: Row, duration_s: float) -> "Busy":
-    """Load a row's server from many connections, and see what CPU it takes."""
-    before_s = row.server.cpu_s()
-    measured = drive(
-        row.server.port, requests_of(row.server.port, row.operation), connections=CONNECTIONS, duration_s=duration_s
-    )
-    return Busy(measured.answers, measured.answers_per_s, (row.server.cpu_s() - before_s) / measured.answers * 1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +207,15 @@ class Busy:
     cpu_us: float
 
 
+def drive_busy(row: Row, duration_s: float) -> Busy:
+    """Load a row's server from many connections, and see what CPU it takes."""
+    server = row.server
+    requests = requests_of(server.port, row.operation)
+    before_s = server.cpu_s()
+    measured = drive(server.port, requests, connections=CONNECTIONS, duration_s=duration_s)
+    return Busy(measured.answers, measured.answers_per_s, (server.cpu_s() - before_s) / measured.answers * 1e6)
+
+
 def _measure(row: Row) -> tuple[Figures, int]:
     busy = drive_busy(row, _BUSY_S)
     requests = requests_of(row.server.port, row.operation)
@@ -202,17 +223,14 @@ def _measure(row: Row) -> tuple[Figures, int]:
     return Figures(busy.cpu_us, alone.p50_us, busy.answers_per_s), busy.answers + alone.answers
 
 
-def _verify(contenders: Contenders, answered: Counter[Row]) -> None:
+def _verify(contenders: Contenders, servers: Servers, answered: Counter[Row]) -> None:
     """Every answer of a capturing gateway has its record on disk, and the one without capture has none."""
-    expected: Counter[Contender] = Counter()
-    for row, answers in answered.items():
-        if row.server.name in ("off", "on", "alone"):
-            expected[row.server] += answers * row.frames
-    for server, frames in expected.items():
+    for server in (servers.off, servers.on, servers.alone):
+        needed = sum(answers * row.frames for row, answers in answered.items() if row.server == server)
         contenders.stop(server)
         found = contenders.frames_of(server)
-        if found != frames:
-            raise RuntimeError(f"gateway {server.name}: {found} records are durable; its answers need {frames}")
+        if found != needed:
+            raise RuntimeError(f"gateway {server.name}: {found} frames are durable; its answers need {needed}")
 
 
 def _table(rows: Sequence[Row], results: Results, report: Report) -> None:
@@ -262,12 +280,9 @@ def profile(directory: Path | None = None, report: Report = print) -> None:
             _show(row, busy, json.loads(file.read_text()), report)
 
 
-def _show(
-    row: Row, busy: Busy, found: dict[str, list[tuple[str, str, int]] | dict[str, float]], report: Report
-) -> None:
-    samples, threads = found["samples"], found["threads_cpu_s"]
-    assert isinstance(samples, list)
-    assert isinstance(threads, dict)
+def _show(row: Row, busy: Busy, found: Mapping[str, Any], report: Report) -> None:
+    samples: list[tuple[str, str, int]] = found["samples"]
+    threads: dict[str, float] = found["threads_cpu_s"]
     total = sum(count for _, _, count in samples)
     per_request = {name: cpu_s / busy.answers * 1e6 for name, cpu_s in threads.items()}
     report(

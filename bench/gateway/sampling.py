@@ -53,6 +53,8 @@ _STAGES: tuple[tuple[str, str, str], ...] = (
     ("route", "gateway/route.py", ""),
     ("route", "gateway/pipeline.py", ""),
     ("body", "gateway/spool.py", ""),
+    ("resources", "events/call_facts.py", ""),
+    ("resources", "events/resource_arns.py", ""),
     ("decode request", "gateway/service_requests.py", ""),
     ("decode request", "gateway/calls.py", ""),
     ("door", "gateway/entrance.py", ""),
