@@ -57,7 +57,8 @@ class Contender:
     pid: int
 
     def cpu_s(self) -> float:
-        """CPU seconds of the whole process so far, threads that have ended included (clock_getcpuclockid(3))."""
+        """CPU seconds of the whole process so far, threads that have ended included."""
+        # The id that clock_getcpuclockid(3) makes of a process id; in nanoseconds, unlike /proc/PID/stat.
         return time.clock_gettime((~self.pid << 3) | 2)
 
 

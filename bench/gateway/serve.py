@@ -143,34 +143,40 @@ async def _serve(pipeline: Pipeline, behind: BehindUs, core: Core, port: int) ->
     await behind.close()
 
 
-def main() -> None:
-    """Serve until SIGTERM; then write how many frames are durable, and the profile where one was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path)
     parser.add_argument("port", type=int)
     parser.add_argument("upstream_port", type=int)
     parser.add_argument("--capture", choices=("on", "off"), default="on")
     parser.add_argument("--intents", choices=("on", "off"), default="on")
-    parser.add_argument("--profile", type=Path)
-    asked = parser.parse_args()
-    home = Home(asked.home)
+    parser.add_argument("--profile", type=Path, help="sample from SIGUSR1 on, and write what was found here")
+    return parser.parse_args()
+
+
+def _opened(home: Home, settings: Settings) -> Core:
+    """Everything but the server, in a HOME that nobody uses."""
     if HomeLock.acquire(home) is None:
         raise SystemExit("HOME is in use")
-    world = World(
-        home, settings_for(asked.upstream_port, intents=asked.intents == "on"), SystemClock(), SystemEntropy()
-    )
-    core = Core(world)
+    core = Core(World(home, settings, SystemClock(), SystemEntropy()))
     host_identity_services(core)
     _know_the_caller(core)
     home.run.mkdir(exist_ok=True)
-    behind = BehindUs(world, core.catalogue, Supervisor(home.run / "children", world.clock))
     while not core.journal.stats().spare_segments:  # a running journal has its next segment ready
         time.sleep(0.01)
-    recorder: Recorder = core.recording if asked.capture == "on" else NoEvidence()
-    pipeline = _pipeline(core, behind, recorder)
+    return core
+
+
+def main() -> None:
+    """Serve until SIGTERM; then write how many frames are durable, and the profile where one was asked for."""
+    asked = _asked()
+    home = Home(asked.home)
+    core = _opened(home, settings_for(asked.upstream_port, intents=asked.intents == "on"))
+    behind = BehindUs(core.world, core.catalogue, Supervisor(home.run / "children", core.world.clock))
+    pipeline = _pipeline(core, behind, core.recording if asked.capture == "on" else NoEvidence())
     sampler = Sampler() if asked.profile else None
     if sampler is not None:
-        signal.signal(signal.SIGUSR1, lambda *_: sampler.start())  # once the load runs
+        signal.signal(signal.SIGUSR1, lambda *_: sampler.start())
     before = core.journal.durable_sequence
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(pipeline, behind, core, asked.port))
