@@ -56,7 +56,12 @@ class ObjectReader(Protocol):
         """One object, byte for byte as stored. Code NoSuchKey when there is none."""
 
     def list_objects(self, bucket: str, prefix: str, after: str = "") -> Iterator[ObjectEntry]:
-        """The objects whose keys start with a prefix and come after a key, in order of their keys' bytes."""
+        """The objects whose keys start with a prefix and come after a key.
+
+        In the server's order: that of the keys' bytes at S3, while SeaweedFS goes folder by folder (measured). What
+        differs only in digits comes in order everywhere. ``after`` need not exist, but must not be a folder of what is
+        wanted: SeaweedFS would pass over all of it (measured).
+        """
 
     def list_folders(self, bucket: str, prefix: str) -> list[str]:
         """The prefixes one level below a prefix, each with its closing slash."""

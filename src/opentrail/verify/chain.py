@@ -28,6 +28,7 @@ from opentrail.verify.findings import Finding, Kind, Location, Note, NoteKind
 from opentrail.verify.times import display
 
 _USUAL_INTERVAL = timedelta(hours=1)  # fact sheet 5.2
+_LONGEST_INTERVAL = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +269,9 @@ def _folder_of_chain(location: Location) -> tuple[str, str]:
 
 
 def _usual_interval(links: Sequence[Link]) -> timedelta:
-    """The median interval of the authentic digests; an hour without any. (Starting and final ones are exceptional.)"""
+    """The median interval of the authentic digests, a day at most; an hour without any. Starting ones are exceptional."""
     lengths = sorted(link.stamp - link.signed.start for link in links if link.signed and link.signed.previous)
-    return max(lengths[len(lengths) // 2], timedelta(seconds=1)) if lengths else _USUAL_INTERVAL
+    return min(max(lengths[len(lengths) // 2], timedelta(seconds=1)), _LONGEST_INTERVAL) if lengths else _USUAL_INTERVAL
 
 
 def _covered(links: Sequence[Link]) -> list[tuple[datetime, datetime]]:

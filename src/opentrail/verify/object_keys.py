@@ -9,7 +9,7 @@ TRAILNAME may contain ``_``; regions never do, so a name is read from both ends.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from opentrail.aws.arn import Arn
 from opentrail.verify.times import parse_minute_stamp, parse_stamp
@@ -77,6 +77,11 @@ class ChainName:
         """Whether this is a chain of a trail. An organization's trail has chains of other accounts than its own."""
         same_owner = trail.account_id == self.place.account_id or self.place.in_organization
         return same_owner and (trail.region, trail.resource) == (self.home_region, f"trail/{self.trail_name}")
+
+
+def before_day(folder: str, day: datetime) -> str:
+    """A key that comes after everything of the days before a day, and before everything of that day."""
+    return f"{folder}{day - timedelta(days=1):%Y/%m/%d}/~"
 
 
 def parse_digest_key(place: AccountRegion, key: str) -> tuple[ChainName, datetime] | None:

@@ -1,6 +1,7 @@
 """The times of digest files: read strictly as CloudTrail writes them, and kindly as people type them.
 
-Everything is an aware UTC datetime of whole seconds.
+Everything is an aware UTC datetime. Years outside 1970 to 8999 are refused, so that nobody's planted file name makes
+arithmetic overflow.
 """
 
 import re
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 
 _WIRE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _SECONDS = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_YEARS = range(1970, 9000)
 _MINUTES = re.compile(r"[0-9]{8}T[0-9]{4}Z")
 
 
@@ -33,7 +35,7 @@ def parse_asked(text: str) -> datetime:
     """
     try:
         asked = datetime.fromisoformat(text)
-        return (asked if asked.tzinfo else asked.replace(tzinfo=UTC)).astimezone(UTC)
+        return _bounded((asked if asked.tzinfo else asked.replace(tzinfo=UTC)).astimezone(UTC))
     except (ValueError, OverflowError):
         raise ValueError(f"not a time: {text!r} (write 2026-11-25T10:00:00Z)") from None
 
@@ -46,4 +48,10 @@ def display(instant: datetime) -> str:
 def _parse(text: str, pattern: re.Pattern[str], form: str) -> datetime:
     if not pattern.fullmatch(text):
         raise ValueError("not a time in CloudTrail's form")
-    return datetime.strptime(text, form).replace(tzinfo=UTC)
+    return _bounded(datetime.strptime(text, form).replace(tzinfo=UTC))
+
+
+def _bounded(instant: datetime) -> datetime:
+    if instant.year not in _YEARS:
+        raise ValueError("a year that no file is of")
+    return instant

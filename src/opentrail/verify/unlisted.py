@@ -12,7 +12,7 @@ from datetime import datetime
 from opentrail.storage.reading import ObjectEntry, ObjectReader
 from opentrail.verify.coverage import ListedFiles, Standing, standing_of
 from opentrail.verify.findings import Finding, Kind, Location, Note, NoteKind
-from opentrail.verify.object_keys import LOG_KINDS, AccountRegion, parse_log_key
+from opentrail.verify.object_keys import LOG_KINDS, AccountRegion, before_day, parse_log_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _log_files(reader: ObjectReader, surroundings: Surroundings) -> Iterator[tup
     for kind in LOG_KINDS:
         folder = place.log_folder(kind)
         last = f"{folder}{end:%Y/%m/%d}/~"
-        after = f"{folder}{start:%Y/%m/%d}" if start else ""
+        after = before_day(folder, start) if start else ""
         for entry in reader.list_objects(place.bucket, folder, after):
             if entry.key > last:
                 break

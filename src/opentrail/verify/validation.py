@@ -18,7 +18,7 @@ from opentrail.verify.discovery import find_places
 from opentrail.verify.fetching import Examined, Fetcher
 from opentrail.verify.findings import Finding, Kind, Location, Note, NoteKind
 from opentrail.verify.keys import KeyRing
-from opentrail.verify.object_keys import AccountRegion, ChainName, parse_digest_key, parse_place
+from opentrail.verify.object_keys import AccountRegion, ChainName, before_day, parse_digest_key, parse_place
 from opentrail.verify.public_keys import KeySource
 from opentrail.verify.report import ChainTally, Report
 from opentrail.verify.unlisted import Surroundings, find_unlisted
@@ -162,7 +162,7 @@ class _Validation:
         """The chains of a place with their stamps, oldest first."""
         chains: dict[ChainName, _Chain] = {}
         start = self._question.start
-        after = f"{place.digest_folder}{start - _LOOK_BACK:%Y/%m/%d}" if start else ""
+        after = before_day(place.digest_folder, start - _LOOK_BACK) if start else ""
         for entry in self._reader.list_objects(place.bucket, place.digest_folder, after):
             parsed = parse_digest_key(place, entry.key)
             if parsed is None:
