@@ -113,6 +113,19 @@ def test_the_key_to_be_written_decides() -> None:
     assert missing_permissions(TRAIL, facts, BucketPolicyMode.CHECK, key=inside.replace("us-east-1", "eu-west-1"))
 
 
+def test_validation_needs_a_place_for_digest_files() -> None:
+    """A policy that lets CloudTrail write log files only suffices until validation is on; the rest is told once."""
+    facts = bucket(
+        acl_statement(), write_statement(Resource=f"arn:aws:s3:::{BUCKET}/org/AWSLogs/{ACCOUNT}/CloudTrail/*")
+    )
+    assert insufficiency(TRAIL, facts, BucketPolicyMode.CHECK) is None
+    validated = TRAIL.validated(TRAIL.created_at, enabled=True)
+    message = insufficiency(validated, facts, BucketPolicyMode.CHECK)
+    assert message is not None
+    assert message.count("s3:PutObject") == 1
+    assert (insufficiency(validated, bucket(), BucketPolicyMode.CHECK) or "").count("s3:PutObject") == 1
+
+
 def test_trust_opens_the_own_accounts_buckets_only() -> None:
     """In mode trust the trail's own account's buckets need no policy; others' do, and a denial still counts."""
     assert insufficiency(TRAIL, bucket(), BucketPolicyMode.TRUST) is None

@@ -27,6 +27,7 @@ def trail(**changes: Any) -> Trail:
         "created_at": NOW,
         "started_at": NOW,
         "is_logging": True,
+        "validated_since": NOW,
         "tags": {"team": "audit", "empty": None},
         "selectors": read({"EventSelectors": [{"ReadWriteType": "WriteOnly"}]}),
     }

@@ -71,7 +71,8 @@ def _to_2(connection: sa.Connection) -> None:
 
 
 def _to_3(connection: sa.Connection) -> None:
-    """Trails have event selectors; null stands for those of a new trail, which is what every trail had.
+    """Trails have event selectors and log file validation; null stands for those of a new trail, and for validation
+    being off, which is what every trail had.
 
     From format 3 on the journal may hold intents, which a release of format 2 would take for records and deliver: that
     it refuses the HOME is what the number is for.
@@ -79,8 +80,10 @@ def _to_3(connection: sa.Connection) -> None:
     found = sa.inspect(connection)
     if "trails" not in found.get_table_names():
         return
-    if all(column["name"] != "selectors" for column in found.get_columns("trails")):  # the stamp may have failed
-        connection.exec_driver_sql("ALTER TABLE trails ADD COLUMN selectors TEXT")
+    known = {column["name"] for column in found.get_columns("trails")}  # all of them, where only the stamp failed
+    for name, kind in (("selectors", "TEXT"), ("validated_since", "BIGINT")):
+        if name not in known:
+            connection.exec_driver_sql(f"ALTER TABLE trails ADD COLUMN {name} {kind}")
 
 
 STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3}

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from opentrail.identity.policy import AccessRequest, Decision, Policy, evaluate
 from opentrail.identity.principal import Principal, PrincipalType
-from opentrail.trails.names import log_root, marker_key
+from opentrail.trails.names import digest_marker_key, log_root, marker_key
 from opentrail.trails.trail import Trail
 
 LOG_FILE_ACL = "bucket-owner-full-control"
@@ -49,6 +49,12 @@ def facts_of(buckets: BucketDirectory, name: str) -> BucketFacts:
     return BucketFacts(name, buckets.owner(name), buckets.policy(name))
 
 
+def marker_keys(trail: Trail) -> tuple[str, ...]:
+    """The marker objects that a trail leaves in its bucket: for log files, and for digest files if it has any."""
+    keys = (marker_key(trail.prefix, trail.account_id), digest_marker_key(trail.prefix, trail.account_id))
+    return keys if trail.validated_since is not None else keys[:1]
+
+
 def missing_permissions(trail: Trail, bucket: BucketFacts, mode: BucketPolicyMode, *, key: str = "") -> tuple[str, ...]:
     """The permissions that CloudTrail lacks, each in words with action, resource and conditions; empty if none.
 
@@ -76,7 +82,11 @@ def missing_permissions(trail: Trail, bucket: BucketFacts, mode: BucketPolicyMod
 
 def insufficiency(trail: Trail, bucket: BucketFacts, mode: BucketPolicyMode) -> str | None:
     """The message of InsufficientS3BucketPolicyException: AWS's sentence, then what is missing. None if all is well."""
-    missing = missing_permissions(trail, bucket, mode)
+    missing = tuple(
+        dict.fromkeys(
+            permission for key in marker_keys(trail) for permission in missing_permissions(trail, bucket, mode, key=key)
+        )
+    )
     if not missing:
         return None
     return (

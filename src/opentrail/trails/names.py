@@ -51,6 +51,11 @@ def marker_key(prefix: str, account_id: str) -> str:
     return f"{log_root(prefix, account_id)}CloudTrail/"
 
 
+def digest_marker_key(prefix: str, account_id: str) -> str:
+    """The key of the zero-byte object that is left as well where log file validation is on (fact sheet 3.4)."""
+    return f"{log_root(prefix, account_id)}CloudTrail-Digest/"
+
+
 def check_trail_name(name: str) -> None:
     """Raise InvalidTrailNameException where ``name`` breaks a rule of cloudtrail fact sheet 6.1."""
     problem = _name_problem(name)

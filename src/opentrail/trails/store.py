@@ -61,6 +61,7 @@ trails_table = sa.Table(
     sa.Column("tags", sa.Text, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("selectors", sa.Text),  # as ``selectors.text_of`` writes them: null for those of a new trail
+    sa.Column("validated_since", Instant),
 )
 sa.Index(
     "trails_live_name",
@@ -81,6 +82,14 @@ status_table = sa.Table(
     sa.Column("latest_error", sa.String(128)),
 )
 
+digest_status_table = sa.Table(
+    "digest_status",
+    metadata,
+    sa.Column("trail_id", sa.String(36), primary_key=True),
+    sa.Column("latest_delivery_at", Instant),
+    sa.Column("latest_error", sa.String(128)),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStatus:
@@ -97,6 +106,14 @@ class DeliveryStatus:
     def failed(self, at: datetime, code: str) -> "DeliveryStatus":
         """An attempt ended with an error code; the last success stays known."""
         return DeliveryStatus(self.latest_delivery_at, at, code)
+
+
+@dataclass(frozen=True, slots=True)
+class DigestStatus:
+    """How a trail's digest files are delivered: the last success, and the last attempt's error code if it failed."""
+
+    latest_delivery_at: datetime | None = None
+    latest_error: str | None = None
 
 
 class Trails:
@@ -131,6 +148,11 @@ class Trails:
         """The account's trails over all regions, by name."""
         return self._snapshot.of(account_id)
 
+    def is_validated(self, unit: Unit, trail_id: str) -> bool:
+        """Whether log file validation is on, as the unit's transaction sees it."""
+        query = sa.select(trails_table.c.validated_since).where(trails_table.c.trail_id == trail_id)
+        return unit.execute(query).scalar() is not None
+
     def put(self, unit: Unit, trail: Trail) -> None:
         """Write a trail, new or changed."""
         row = {column.name: getattr(trail, column.name) for column in trails_table.columns}
@@ -142,7 +164,7 @@ class Trails:
 
     def forget(self, unit: Unit, trail_id: str) -> None:
         """Remove the last of a deleted trail, once its delivery has ended."""
-        for table in (trails_table, status_table):
+        for table in (trails_table, status_table, digest_status_table):
             unit.execute(sa.delete(table).where(table.c.trail_id == trail_id))
         unit.after_commit(self.reload)
 
@@ -164,6 +186,20 @@ class Trails:
                 latest_error=status.latest_error,
             )
         )
+
+    def digest_status(self, trail_id: str) -> DigestStatus:
+        """How the delivery of the trail's digest files goes; an empty status before the first attempt."""
+        columns = [digest_status_table.c[name] for name in ("latest_delivery_at", "latest_error")]
+        query = sa.select(*columns).where(digest_status_table.c.trail_id == trail_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return DigestStatus() if row is None else DigestStatus(*row)
+
+    def put_digest_status(self, unit: Unit, trail_id: str, status: DigestStatus) -> None:
+        """Write down how the last attempt to deliver a digest file went."""
+        unit.execute(sa.delete(digest_status_table).where(digest_status_table.c.trail_id == trail_id))
+        values = {"latest_delivery_at": status.latest_delivery_at, "latest_error": status.latest_error}
+        unit.execute(sa.insert(digest_status_table).values(trail_id=trail_id, **values))
 
 
 def _load(connection: sa.Connection) -> TrailSet:

@@ -19,6 +19,7 @@ class Trail:
     """One trail. Times are aware UTC datetimes; ``prefix`` is empty where there is none.
 
     ``tags`` keeps the order in which keys were added; a tag without a value has None. ``generation`` counts changes.
+    ``validated_since``: when log file validation was turned on; None while it is off.
     """
 
     trail_id: str
@@ -36,6 +37,7 @@ class Trail:
     deleted_at: datetime | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
     selectors: Selectors = DEFAULT
+    validated_since: datetime | None = None
     generation: int = 1
 
     @property
@@ -47,6 +49,16 @@ class Trail:
     def has_custom_selectors(self) -> bool:
         """Whether the trail selects other events than a new trail does."""
         return self.selectors != DEFAULT
+
+    @property
+    def digests_since(self) -> datetime | None:
+        """Since when the trail's log files are digested without a break: validation is on and it logs; None otherwise.
+
+        Another instant means another chain of digest files (cloudtrail fact sheet 5.2).
+        """
+        if self.validated_since is None or not self.is_logging:
+            return None
+        return max(self.validated_since, self.started_at or self.validated_since)
 
     def is_visible_in(self, region: str) -> bool:
         """Whether the trail, or its shadow, exists in ``region`` (cloudtrail fact sheet 6.3)."""
@@ -87,6 +99,12 @@ class Trail:
                 include_now if include_global_service_events is None else include_global_service_events
             ),
         )
+
+    def validated(self, at: datetime, *, enabled: bool | None) -> "Trail":
+        """EnableLogFileValidation: on from ``at`` or off; unchanged for None and where it is so already."""
+        if enabled is None or enabled == (self.validated_since is not None):
+            return self
+        return self._changed(validated_since=at if enabled else None)
 
     def selecting(self, selectors: Selectors) -> "Trail":
         """With these event selectors in place of all it had."""
