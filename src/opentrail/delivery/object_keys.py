@@ -1,8 +1,11 @@
-"""The object keys of log files: made, and read back (cloudtrail fact sheet 3.2).
+"""The object keys of log files, made and read back, and those of digest files (cloudtrail fact sheet 3.2, 5.1).
 
     [prefix/]AWSLogs/ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHmmZ_UNIQUE16.json.gz
+    [prefix/]AWSLogs/ACCOUNT/CloudTrail-Digest/REGION/YYYY/MM/DD/
+        ACCOUNT_CloudTrail-Digest_REGION_TRAILNAME_HOMEREGION_YYYYMMDDTHHMMSSZ.json.gz
 
-The stamp is the minute of delivery in UTC, never the time of an event; only UNIQUE16 keeps two files of a minute apart.
+A log file's stamp is the minute of delivery in UTC, never the time of an event; only UNIQUE16 keeps two files of a
+minute apart. A digest file's stamp is the second at which its interval ends; it is what keeps two of them apart.
 """
 
 import re
@@ -36,6 +39,27 @@ class LogFileKey:
         minute = self.stamp.astimezone(UTC)
         folder = f"{log_root(self.prefix, self.account_id)}CloudTrail/{self.region}/{minute:%Y/%m/%d}"
         return f"{folder}/{self.account_id}_CloudTrail_{self.region}_{minute:%Y%m%dT%H%MZ}_{self.unique}.json.gz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestFileKey:
+    """What a digest file's key says. ``region`` is the one whose log files it covers, ``home_region`` the trail's;
+    ``end`` is an aware UTC datetime, whole seconds.
+    """
+
+    prefix: str
+    account_id: str
+    region: str
+    trail_name: str
+    home_region: str
+    end: datetime
+
+    def __str__(self) -> str:
+        """The object key."""
+        second = self.end.astimezone(UTC)
+        folder = f"{log_root(self.prefix, self.account_id)}CloudTrail-Digest/{self.region}/{second:%Y/%m/%d}"
+        of_trail = f"{self.account_id}_CloudTrail-Digest_{self.region}_{self.trail_name}_{self.home_region}"
+        return f"{folder}/{of_trail}_{second:%Y%m%dT%H%M%SZ}.json.gz"
 
 
 def parse(key: str) -> LogFileKey | None:

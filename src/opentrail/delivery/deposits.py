@@ -1,0 +1,95 @@
+"""Putting finished files into a bucket: each where its key is free, and none over anything else.
+
+Rules. The bucket's policy is asked before every put, because it can be revoked. Where the key is taken, the content
+there is compared: equal means that an earlier attempt succeeded, different is an IntegrityError, and nothing is
+overwritten. Content counts, not compression; what is signed is part of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opentrail.delivery.logfile import content_sha256
+from opentrail.errors import IntegrityError, OutboundError
+from opentrail.storage.bucket import PRECONDITION_FAILED, ObjectStore
+from opentrail.trails.bucket_access import (
+    LOG_FILE_ACL,
+    LOG_FILE_ENCRYPTION,
+    BucketDirectory,
+    BucketPolicyMode,
+    facts_of,
+    missing_permissions,
+)
+from opentrail.trails.trail import Trail
+
+_GZIP_SLACK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """One gzip file and its place. ``sha256`` (hex) and ``size_bytes`` are of the content before compression."""
+
+    bucket: str
+    key: str
+    body: bytes = field(repr=False)
+    sha256: str
+    size_bytes: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deposits:
+    """Puts files for trails into ``store``."""
+
+    store: ObjectStore
+    buckets: BucketDirectory
+    mode: BucketPolicyMode
+
+    def check_access(self, trail: Trail, bucket: str, key: str) -> None:
+        """Raise OutboundError, NoSuchBucket or AccessDenied, unless the bucket's policy lets CloudTrail put the key."""
+        facts = facts_of(self.buckets, bucket)
+        missing = missing_permissions(trail, facts, self.mode, key=key)
+        if missing and facts.owner is None and not self.store.bucket_exists(bucket):
+            raise OutboundError("NoSuchBucket", f"there is no bucket {bucket}")
+        if missing:
+            raise OutboundError("AccessDenied", f"the bucket policy does not allow {'; nor '.join(missing)}")
+
+    def put(self, file: Deposit) -> str:
+        """Put a file, or find it put; answers the object's ETag.
+
+        Raises OutboundError where the bucket refuses or cannot be reached, IntegrityError where the key holds something
+        else.
+        """
+        try:
+            return self._put(file, only_if_absent=True)
+        except OutboundError as error:
+            if error.code == PRECONDITION_FAILED:
+                return self._etag_if_same(file)
+            if error.code != "NotImplemented":
+                raise
+        if self.store.head(file.bucket, file.key) is not None:
+            return self._etag_if_same(file)
+        return self._put(file, only_if_absent=False)
+
+    def _put(self, file: Deposit, *, only_if_absent: bool) -> str:
+        return self.store.put(
+            file.bucket,
+            file.key,
+            file.body,
+            content_type="application/json",
+            content_encoding="gzip",
+            metadata=file.metadata,
+            acl=LOG_FILE_ACL,
+            server_side_encryption=LOG_FILE_ENCRYPTION,
+            only_if_absent=only_if_absent,
+        )
+
+    def _etag_if_same(self, file: Deposit) -> str:
+        head = self.store.head(file.bucket, file.key)
+        if head is None:
+            raise OutboundError(PRECONDITION_FAILED, f"{file.key} was refused as existing and then was not there")
+        small_enough = head.size_bytes <= file.size_bytes + _GZIP_SLACK_BYTES
+        body = self.store.get(file.bucket, file.key) if small_enough else b""
+        is_same = content_sha256(body, max_bytes=file.size_bytes) == file.sha256
+        if not is_same or any(head.metadata.get(name) != value for name, value in file.metadata.items()):
+            raise IntegrityError(f"s3://{file.bucket}/{file.key} exists and is not the file planned for this key")
+        return head.etag
