@@ -24,6 +24,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+from opentrail.delivery.object_keys import parse
+
 START_TIMEOUT_S = 60.0
 TARGETS = {
     "opsworks-cm": "OpsWorksCM_V2016_11_01",
@@ -245,7 +247,7 @@ def delivered(s3: Any, bucket: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for item in page.get("Contents", []):
-            if item["Key"].endswith(".json.gz"):
+            if parse(item["Key"]) is not None:
                 body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
                 found.extend(json.loads(gzip.decompress(body))["Records"])
     return found

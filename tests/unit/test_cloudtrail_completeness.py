@@ -46,6 +46,7 @@ def test_answers_have_members_of_the_model_only(model: "botocore.model.ServiceMo
     world = World()
     answers = {
         "CreateTrail": world.create(S3KeyPrefix="p", TagsList=[{"Key": "k", "Value": "v"}]),
+        "ListPublicKeys": world.call("ListPublicKeys"),
         "UpdateTrail": world.call("UpdateTrail", Name="audit", S3KeyPrefix="q"),
         "GetTrailStatus": world.call("GetTrailStatus", Name="audit"),
         "DescribeTrails": world.call("DescribeTrails"),

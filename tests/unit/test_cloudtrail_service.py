@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from opentrail.clock import SystemEntropy
+from opentrail.delivery.keyring import Keyring
 from opentrail.errors import ApiError, OutboundError
 from opentrail.events.call import Call
 from opentrail.identity.policy import Policy, parse
@@ -14,9 +15,11 @@ from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.services.cloudtrail.service import CloudTrailService
 from opentrail.services.operation import handlers_of
 from opentrail.state.database import Database
+from opentrail.state.sealing import Seal
 from opentrail.trails.bucket_access import BucketPolicyMode
-from opentrail.trails.store import DeliveryStatus, Trails
+from opentrail.trails.store import DeliveryStatus, DigestStatus, Trails
 from opentrail.trails.trail import Trail
+from tests.support.key_commits import KeyCommits
 from tests.support.memory_store import MemoryObjectStore
 
 ACCOUNT = "123456789012"
@@ -65,11 +68,14 @@ class World:
         self.store = MemoryObjectStore("logs-bucket", "second-bucket")
         self.buckets = OneBucketPolicy()
         self.clock = StoppedClock()
+        seal = Seal(bytes(32), SystemEntropy())
+        self.keyring = Keyring(self.database, seal, self.clock, KeyCommits(self.database))
         self.handlers = handlers_of(
             CloudTrailService(
                 trails=self.trails,
                 buckets=self.buckets,
                 store=self.store,
+                keys=self.keyring,
                 clock=self.clock,
                 entropy=SystemEntropy(),
                 mode=mode,
@@ -152,7 +158,6 @@ def test_create_trail_answers_its_settings_and_does_not_log(world: World) -> Non
         ({"IsOrganizationTrail": True}, "OrganizationsNotInUseException"),
         ({"SnsTopicName": "topic"}, "UnsupportedOperationException"),
         ({"KmsKeyId": "alias/key"}, "UnsupportedOperationException"),
-        ({"EnableLogFileValidation": True}, "UnsupportedOperationException"),
         ({"CloudWatchLogsRoleArn": "arn:aws:iam::1:role/r"}, "CloudWatchLogsDeliveryUnavailableException"),
         ({"RecursiveLogging": False}, "UnsupportedOperationException"),
         ({"TagsList": [{"Key": "a"}, {"Key": "a"}]}, "InvalidTagParameterException"),
@@ -351,9 +356,66 @@ def test_update_trail_keeps_the_rules_of_regions(world: World) -> None:
 def test_update_trail_refuses_what_is_unavailable(world: World) -> None:
     """UpdateTrail refuses unavailable settings like CreateTrail."""
     world.create()
-    assert refusal(world, "UpdateTrail", Name="audit", EnableLogFileValidation=True)[0] == (
-        "UnsupportedOperationException"
-    )
+    assert refusal(world, "UpdateTrail", Name="audit", KmsKeyId="alias/key")[0] == "UnsupportedOperationException"
+
+
+def test_validation_is_on_where_it_is_asked_for_and_leaves_its_marker(world: World) -> None:
+    """EnableLogFileValidation in, LogFileValidationEnabled out; digest files get a marker object of their own."""
+    assert world.create(EnableLogFileValidation=True)["LogFileValidationEnabled"] is True
+    assert world.call("GetTrail", Name="audit")["Trail"]["LogFileValidationEnabled"] is True
+    root = f"AWSLogs/{ACCOUNT}/"
+    assert list(world.store.buckets["logs-bucket"]) == [f"{root}CloudTrail/", f"{root}CloudTrail-Digest/"]
+
+
+def test_update_trail_turns_validation_on_and_off(world: World) -> None:
+    """Absent it stays as it is; turned on, the destination is checked first; on again, it goes on as it was."""
+    world.create()
+    assert f"AWSLogs/{ACCOUNT}/CloudTrail-Digest/" not in world.store.buckets["logs-bucket"]
+    world.buckets.known = None
+    refused = refusal(world, "UpdateTrail", Name="audit", EnableLogFileValidation=True)
+    assert refused[0] == "InsufficientS3BucketPolicyException"
+    world.buckets.known = OPEN_POLICY
+    assert world.call("UpdateTrail", Name="audit", EnableLogFileValidation=True)["LogFileValidationEnabled"] is True
+    assert f"AWSLogs/{ACCOUNT}/CloudTrail-Digest/" in world.store.buckets["logs-bucket"]
+    world.clock.at += timedelta(hours=1)
+    unchanged: tuple[dict[str, Any], ...] = ({}, {"EnableLogFileValidation": True})
+    for again in unchanged:
+        assert world.call("UpdateTrail", Name="audit", **again)["LogFileValidationEnabled"] is True
+    assert world.only_trail().validated_since == NOW
+    off = world.call("UpdateTrail", Name="audit", EnableLogFileValidation=False)
+    assert off["LogFileValidationEnabled"] is False
+
+
+def test_the_status_shows_the_delivery_of_digests(world: World) -> None:
+    """Absent until it happened once; an error's code stands beside the last success."""
+    world.create()
+    assert not any("Digest" in member for member in world.call("GetTrailStatus", Name="audit"))
+    with world.database.unit() as unit:
+        world.trails.put_digest_status(unit, world.only_trail().trail_id, DigestStatus(NOW, "NoSuchBucket"))
+    status = world.call("GetTrailStatus", Name="audit")
+    assert (status["LatestDigestDeliveryTime"], status["LatestDigestDeliveryError"]) == (NOW, "NoSuchBucket")
+
+
+def test_public_keys_are_listed_by_region_and_time(world: World) -> None:
+    """Now where no time is given; keys of other regions and times stay out; any account may ask."""
+    assert world.call("ListPublicKeys") == {"PublicKeyList": []}
+    here = world.keyring.signer("us-east-1", NOW)
+    world.keyring.signer("eu-west-1", NOW)
+    (listed,) = world.call("ListPublicKeys", account_id=OTHER)["PublicKeyList"]
+    assert listed["Fingerprint"] == here.fingerprint
+    assert (listed["ValidityStartTime"], listed["ValidityEndTime"]) == (NOW, NOW + timedelta(days=30))
+    assert len(listed["Value"]) == 270
+    for start, end, count in ((-2, -1, 0), (-1, 0, 1), (5, 6, 1), (30, 99, 1), (31, 99, 0)):
+        times: dict[str, Any] = {"StartTime": NOW + timedelta(days=start), "EndTime": NOW + timedelta(days=end)}
+        assert len(world.call("ListPublicKeys", **times)["PublicKeyList"]) == count, (start, end)
+
+
+def test_public_keys_refuse_turned_times_and_strange_tokens(world: World) -> None:
+    """The start must not be after the end, which is now where it is not given; no answer has a second page."""
+    later = NOW + timedelta(seconds=1)
+    for times in ({"StartTime": later, "EndTime": NOW}, {"StartTime": later}, {"EndTime": NOW - timedelta(days=1)}):
+        assert refusal(world, "ListPublicKeys", **times)[0] == "InvalidTimeRangeException"
+    assert refusal(world, "ListPublicKeys", NextToken="x")[0] == "InvalidTokenException"
 
 
 def test_a_deleted_trail_frees_its_name(world: World) -> None:

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from opentrail.clock import SystemEntropy
 from opentrail.delivery.keyring import Keyring, SigningKey, fingerprint_of, keys_table
 from opentrail.errors import IntegrityError
-from opentrail.state.database import Database, Unit
+from opentrail.state.database import Database
 from opentrail.state.sealing import Seal
 from tests.support.delivery_world import START, SteeredClock
+from tests.support.key_commits import KeyCommits
 
 DAY = timedelta(days=1)
 HOME_KEY = bytes(range(32))
@@ -29,16 +30,12 @@ class Ring:
         self.database = Database(path)
         self.database.create_tables()
         self.clock = SteeredClock()
-        self.told: list[tuple[str, str]] = []
+        self.commits = KeyCommits(self.database)
         self.keyring = self.opened()
 
     def opened(self, home_key: bytes = HOME_KEY) -> Keyring:
         """The keyring as after a restart."""
-        return Keyring(self.database, Seal(home_key, SystemEntropy()), self.clock, self.record)
-
-    def record(self, _unit: Unit, region: str, key: SigningKey) -> None:
-        """Note a new pair."""
-        self.told.append((region, key.fingerprint))
+        return Keyring(self.database, Seal(home_key, SystemEntropy()), self.clock, self.commits)
 
     def now(self) -> SigningKey:
         """The signer for a digest that ends now."""
@@ -87,21 +84,17 @@ def test_regions_have_pairs_of_their_own_and_each_is_told_of_once(ring: Ring) ->
     here, there = ring.now(), ring.keyring.signer("eu-west-1", START)
     assert here.fingerprint != there.fingerprint
     assert ring.now() == here
-    assert ring.told == [("us-east-1", here.fingerprint), ("eu-west-1", there.fingerprint)]
+    assert ring.commits.told == [("us-east-1", here.fingerprint), ("eu-west-1", there.fingerprint)]
     assert [key.fingerprint for key in ring.keyring.public_keys("eu-west-1", START, START)] == [there.fingerprint]
 
 
 def test_a_pair_that_cannot_be_recorded_does_not_exist(ring: Ring) -> None:
     """When the record fails, the unit is rolled back, and the next attempt makes another pair."""
-
-    def refuse(_unit: Unit, _region: str, _key: SigningKey) -> None:
-        raise OSError
-
-    broken = Keyring(ring.database, Seal(HOME_KEY, SystemEntropy()), ring.clock, refuse)
+    broken = Keyring(ring.database, Seal(HOME_KEY, SystemEntropy()), ring.clock, KeyCommits(ring.database, fails=True))
     with pytest.raises(OSError):
         broken.signer("us-east-1", START)
     assert ring.keyring.public_keys("us-east-1", START, START) == ()
-    assert ring.now().fingerprint == ring.told[0][1]
+    assert ring.now().fingerprint == ring.commits.told[0][1]
 
 
 def test_a_restart_signs_with_the_same_pair(ring: Ring) -> None:

@@ -20,6 +20,7 @@ import uvloop
 from opentrail.app.callers import host_identity_services
 from opentrail.app.chef import open_chef
 from opentrail.app.core import Core, World
+from opentrail.app.delivering import Delivery, open_delivery, open_keyring
 from opentrail.app.kms import host_key_service, object_keys, open_private_kms
 from opentrail.app.meters import Meters
 from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
@@ -31,8 +32,6 @@ from opentrail.app.resources import trail_finder
 from opentrail.app.ticks import Ticks
 from opentrail.app.upstreams import EMBEDDED, BehindUs
 from opentrail.config import Settings, words
-from opentrail.delivery.carrier import DeliveryOptions
-from opentrail.delivery.courier import Courier
 from opentrail.errors import ConfigError, OutboundError
 from opentrail.gateway.admit import Admission
 from opentrail.gateway.asgi import Application, Server, server
@@ -71,7 +70,7 @@ class _Workers:
 
     core: Core
     storage: ObjectStorage
-    courier: Courier
+    delivery: Delivery
     behind: BehindUs
 
 
@@ -160,6 +159,7 @@ class App:
         stack.callback(storage.stop)
         mode = BucketPolicyMode(settings.trails.bucket_policy)
         clock, entropy = world.clock, world.entropy
+        keyring = open_keyring(core)
         core.host(
             "cloudtrail",
             CloudTrailService(
@@ -167,6 +167,7 @@ class App:
                 buckets=core.buckets,
                 store=RecordedStore(storage.store, core.internal, core.buckets, CLOUDTRAIL, probe="GetBucketAcl"),
                 quiet_store=storage.store,
+                keys=keyring,
                 clock=clock,
                 entropy=entropy,
                 mode=mode,
@@ -175,29 +176,14 @@ class App:
         )
         core.finders["trail"] = trail_finder(core.trails)
         host_identity_services(core)
-        courier = Courier(
-            journal=core.journal,
-            database=core.database,
-            trails=core.trails,
-            store=storage.store,
-            buckets=core.buckets,
-            clock=clock,
-            entropy=entropy,
-            drain=core.drain,
-            options=DeliveryOptions(
-                interval_s=settings.delivery.interval_s,
-                max_bytes=settings.delivery.max_bytes,
-                bucket_policy=mode,
-                accept_damage=self._accept_damage,
-            ),
-        )
+        delivery = open_delivery(core, storage.store, keyring, accept_damage=self._accept_damage)
         chef = open_chef(core, supervisor, storage)
         core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED)
         chef.jobs.start()
         stack.callback(chef.jobs.stop)
-        courier.start()
-        stack.callback(courier.stop, _STOP_DELIVERY_S)
-        self._serving = self._assemble(_Workers(core, storage, courier, behind), listener, say_ready)
+        delivery.start()
+        stack.callback(delivery.stop, _STOP_DELIVERY_S)
+        self._serving = self._assemble(_Workers(core, storage, delivery, behind), listener, say_ready)
         self._serving.ticks.start()
         stack.callback(self._serving.ticks.stop)
         stack.callback(self._serving.pipeline.close)
@@ -302,7 +288,7 @@ class App:
             Sources(
                 meters=self._meters,
                 journal=core.journal,
-                lag=lambda: workers.courier.lag,
+                lag=lambda: workers.delivery.courier.lag,
                 trails=lambda: core.trails.snapshot,
                 upstreams=lambda: _upstream_states(workers),
                 reasons=lambda: _reasons(workers),
@@ -347,7 +333,7 @@ def _reasons(workers: _Workers) -> list[str]:
     found = [
         ("the journal failed: {}", journal.failure),
         ("the journal cannot grow: {}", journal.problem),
-        ("delivery stands still: {}", workers.courier.lag.failure),
+        *workers.delivery.problems(),
         ("{}", workers.storage.problem()),
     ]
     return [text.format(reason) for text, reason in found if reason]

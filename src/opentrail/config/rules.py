@@ -17,6 +17,11 @@ def contradictions(settings: Settings) -> list[str]:
         (0 <= gateway.port <= 65535, "gateway.port must be between 0 and 65535"),
         (delivery.interval_s >= 1, "delivery.interval_s must be at least 1"),
         (1024 <= delivery.max_bytes <= 52_428_800, "delivery.max_bytes must be between 1024 and 52428800"),
+        (delivery.digest_interval_s >= 1, "delivery.digest_interval_s must be at least 1"),
+        (
+            delivery.digest_key_validity_s >= 2 * delivery.digest_interval_s,
+            "delivery.digest_key_validity_s must be at least twice delivery.digest_interval_s",
+        ),
         (settings.trails.bucket_policy in {"check", "trust"}, "trails.bucket_policy must be `check` or `trust`"),
         (
             bool(gateway.tls_certificate) == bool(gateway.tls_key),

@@ -41,6 +41,12 @@ class DeliverySettings:
 
     interval_s: float = _setting(60.0, "Seconds after which collected records go into a log file; at least 1.")
     max_bytes: int = _setting(52_428_800, "Bytes of records, before compression, that fill a log file.")
+    digest_interval_s: int = _setting(
+        3600, "Seconds from one digest file to the next, for trails with log file validation; at least 1."
+    )
+    digest_key_validity_s: int = _setting(
+        2_592_000, "Seconds for which a key pair that signs digest files is valid; a new one is made before that ends."
+    )
 
 
 @dataclass(frozen=True, slots=True)

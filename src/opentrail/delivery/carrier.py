@@ -3,8 +3,8 @@
 1. *Plan.* One transaction writes down a plan per partition of the window: key, sequence range, compression.
 2. *Put.* The log file is made from the journal and put only where the key is free. If it is taken, the content there is
    compared: equal means that an earlier attempt succeeded; different is an IntegrityError, and nothing is overwritten.
-3. *Mark.* One transaction marks the plan, writes the trail's delivery status and, with the window's last plan, moves
-   the cursor.
+3. *Mark.* One transaction marks the plan, writes the trail's delivery status, hands the file over to the notary where
+   log file validation is on and, with the window's last plan, moves the cursor.
 
 Stopping between any two steps, at any moment, loses nothing and repeats nothing: the next attempt begins with the plans
 that are not marked.
@@ -17,29 +17,22 @@ from datetime import datetime
 
 from opentrail.clock import Clock, Entropy
 from opentrail.delivery import object_keys
+from opentrail.delivery.deposits import Deposit, Deposits
+from opentrail.delivery.digests import Digests
 from opentrail.delivery.lane import Lane
-from opentrail.delivery.logfile import Compression, LogFile, LogFileWriter, content_sha256
+from opentrail.delivery.logfile import Compression, LogFile, LogFileWriter
 from opentrail.delivery.object_keys import LogFileKey
 from opentrail.delivery.plans import Plan, Plans
 from opentrail.delivery.window import Tally, Window
 from opentrail.errors import IntegrityError, OutboundError
 from opentrail.journal import Journal, cursors
 from opentrail.state.database import Database, Unit
-from opentrail.storage.bucket import PRECONDITION_FAILED, ObjectStore
-from opentrail.trails.bucket_access import (
-    LOG_FILE_ACL,
-    LOG_FILE_ENCRYPTION,
-    BucketDirectory,
-    BucketPolicyMode,
-    facts_of,
-    missing_permissions,
-)
+from opentrail.trails.bucket_access import BucketPolicyMode
 from opentrail.trails.store import Trails
 from opentrail.trails.trail import Trail
 
 READ_BYTES = 512 * 1024
 """How much of the journal is looked at in one go: small enough to stay in the processor's cache (measured)."""
-_GZIP_SLACK_BYTES = 64 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +61,8 @@ class Carrier:
     database: Database
     trails: Trails
     plans: Plans
-    store: ObjectStore
-    buckets: BucketDirectory
+    digests: Digests
+    deposits: Deposits
     clock: Clock
     entropy: Entropy
     options: DeliveryOptions
@@ -123,24 +116,16 @@ class Carrier:
 
     def _carry(self, lane: Lane, trail: Trail, plan: Plan) -> None:
         try:
-            self._check_access(trail, plan)
+            self.deposits.check_access(trail, plan.bucket, plan.key)
             file = self._made(plan)
             if file is None:
                 self._drop(lane, plan)
                 return
-            etag = self._put(plan, file)
+            etag = self.deposits.put(Deposit(plan.bucket, plan.key, file.body, file.sha256, file.size_bytes))
         except OutboundError:
             self._follow_trail(lane, trail, plan)
             raise
         self._mark(lane, plan, file, etag)
-
-    def _check_access(self, trail: Trail, plan: Plan) -> None:
-        facts = facts_of(self.buckets, plan.bucket)
-        missing = missing_permissions(trail, facts, self.options.bucket_policy, key=plan.key)
-        if missing and facts.owner is None and not self.store.bucket_exists(plan.bucket):
-            raise OutboundError("NoSuchBucket", f"there is no bucket {plan.bucket}")
-        if missing:
-            raise OutboundError("AccessDenied", f"the bucket policy does not allow {'; nor '.join(missing)}")
 
     def _made(self, plan: Plan) -> LogFile | None:
         """The plan's log file, from the journal; None where accepted damage left none of its records."""
@@ -168,45 +153,13 @@ class Carrier:
             log.error("%s; delivering what is left, as the damage was accepted", lost)
         return writer.finish() if found else None
 
-    def _put(self, plan: Plan, file: LogFile) -> str:
-        try:
-            return self._put_object(plan, file, only_if_absent=True)
-        except OutboundError as error:
-            if error.code == PRECONDITION_FAILED:
-                return self._etag_if_same(plan, file)
-            if error.code != "NotImplemented":
-                raise
-        if self.store.head(plan.bucket, plan.key) is not None:
-            return self._etag_if_same(plan, file)
-        return self._put_object(plan, file, only_if_absent=False)
-
-    def _put_object(self, plan: Plan, file: LogFile, *, only_if_absent: bool) -> str:
-        return self.store.put(
-            plan.bucket,
-            plan.key,
-            file.body,
-            content_type="application/json",
-            content_encoding="gzip",
-            acl=LOG_FILE_ACL,
-            server_side_encryption=LOG_FILE_ENCRYPTION,
-            only_if_absent=only_if_absent,
-        )
-
-    def _etag_if_same(self, plan: Plan, file: LogFile) -> str:
-        head = self.store.head(plan.bucket, plan.key)
-        if head is None:
-            raise OutboundError(PRECONDITION_FAILED, f"{plan.key} was refused as existing and then was not there")
-        small_enough = head.size_bytes <= file.size_bytes + _GZIP_SLACK_BYTES
-        body = self.store.get(plan.bucket, plan.key) if small_enough else b""
-        if content_sha256(body, max_bytes=file.size_bytes) != file.sha256:
-            raise IntegrityError(f"s3://{plan.bucket}/{plan.key} exists and is not the log file planned for this key")
-        return head.etag
-
     def _mark(self, lane: Lane, plan: Plan, file: LogFile, etag: str) -> None:
         now = self.clock.now()
         status = self.trails.delivery_status(plan.trail_id)
         with self.database.unit() as unit:
             self.plans.mark(unit, plan, marked_at=now, etag=etag, sha256=file.sha256)
+            if self.trails.is_validated(unit, plan.trail_id):
+                self.digests.delivered(unit, plan, sha256=file.sha256, marked_at=now)
             self.trails.put_delivery_status(unit, plan.trail_id, status.delivered(now))
             self._move_cursor(unit, lane, plan)
         lane.marked(plan)

@@ -13,6 +13,8 @@ from datetime import timedelta
 
 from opentrail.clock import Clock, Entropy
 from opentrail.delivery.carrier import READ_BYTES, Carrier, DeliveryOptions, cursor_name
+from opentrail.delivery.deposits import Deposits
+from opentrail.delivery.digests import Digests
 from opentrail.delivery.lane import Lane, LaneLag
 from opentrail.delivery.plans import Plans
 from opentrail.delivery.window import Windows, opened_s
@@ -71,14 +73,15 @@ class Courier:
         self._drain = drain or outbox.OutboxDrain()
         self._journal, self._database, self._trails, self._clock = journal, database, trails, clock
         self._plans = Plans(database)
+        self._digests = Digests(database)
         self._stopping = threading.Event()
         self._carrier = Carrier(
             journal=journal,
             database=database,
             trails=trails,
             plans=self._plans,
-            store=store,
-            buckets=buckets,
+            digests=self._digests,
+            deposits=Deposits(store, buckets, self._options.bucket_policy),
             clock=clock,
             entropy=entropy,
             options=self._options,
@@ -96,6 +99,13 @@ class Courier:
         """How far delivery is behind, for readiness and metrics."""
         lanes = tuple(lane.lag() for lane in tuple(self._lanes.values()))
         return DeliveryLag(self._scanned, self._journal.durable_sequence, lanes, self._failure)
+
+    def is_settled(self, trail_id: str, through_sequence: int) -> bool:
+        """Whether all of the trail's records up to a sequence are delivered, or given up with the deleted trail."""
+        lane = self._lanes.get(trail_id)
+        if lane is None or lane.given_up:
+            return lane is not None
+        return self._scanned >= through_sequence and lane.is_idle and not lane.is_busy
 
     def start(self) -> None:
         """Begin to deliver, on a thread of its own."""
@@ -263,10 +273,10 @@ class Courier:
             lane.deletion_noticed_s = now_s
         if now_s - lane.deletion_noticed_s < DELETION_GRACE_S:
             return
-        if lane.is_idle or lane.given_up:
-            self._forget(lane, trail)
-        else:
+        if not (lane.is_idle or lane.given_up):
             lane.close()
+        elif not self._digests.holds(lane.trail_id):
+            self._forget(lane, trail)
 
     def _forget(self, lane: Lane, trail: Trail) -> None:
         if not lane.is_idle:

@@ -83,8 +83,8 @@ class SigningKey:
         return self.valid_from <= at <= self.valid_until
 
 
-RecordNewKey = Callable[[Unit, str, SigningKey], None]
-"""Makes the record of a region's new key pair part of the unit that stores it: neither exists without the other."""
+CommitNewKey = Callable[[str, SigningKey, Callable[[Unit], None]], None]
+"""Carries out a change that stores a region's new key pair, in one unit with the record of it. Raises JournalError."""
 
 
 def fingerprint_of(public_der: bytes) -> str:
@@ -96,13 +96,13 @@ class Keyring:
     """The key pairs of every region."""
 
     def __init__(
-        self, database: Database, seal: Seal, clock: Clock, record: RecordNewKey, *, validity: timedelta = VALIDITY
+        self, database: Database, seal: Seal, clock: Clock, commit: CommitNewKey, *, validity: timedelta = VALIDITY
     ) -> None:
-        """Use a database whose tables exist. ``record`` tells of every new pair, in its unit."""
+        """Use a database whose tables exist. ``commit`` stores every new pair with its record."""
         self._database = database
         self._seal = seal
         self._clock = clock
-        self._record = record
+        self._commit = commit
         self._validity = validity
         self._overlap = validity / _OVERLAP_PARTS
         self._making = threading.Lock()
@@ -112,7 +112,7 @@ class Keyring:
         """The key pair of a region for a digest that ends at a time; a new one is made where it is time for it.
 
         To be called outside of any unit: it may write one of its own. Raises IntegrityError where a private key cannot
-        be opened with HOME's key.
+        be opened with HOME's key, JournalError where a new one cannot be recorded.
         """
         with self._making:
             keys = self._signing_keys(region)
@@ -157,22 +157,25 @@ class Keyring:
         valid_from = whole_second(now if covers else at)
         key = SigningKey(fingerprint_of(public_der), valid_from, valid_from + self._validity, private)
         secret = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        row = {
+            "fingerprint": key.fingerprint,
+            "region": region,
+            "public_der": public_der,
+            "sealed_private_key": self._seal.seal(secret, _context(key.fingerprint)),
+            "valid_from": key.valid_from,
+            "valid_until": key.valid_until,
+        }
         table = keys_table.c
-        with self._database.unit() as unit:
-            unit.execute(
-                sa.insert(keys_table).values(
-                    fingerprint=key.fingerprint,
-                    region=region,
-                    public_der=public_der,
-                    sealed_private_key=self._seal.seal(secret, _context(key.fingerprint)),
-                    valid_from=key.valid_from,
-                    valid_until=key.valid_until,
-                )
-            )
-            expired = (table.region == region) & (table.valid_until < min(now, at) - _DESTROY_AFTER)
+        expired = (table.region == region) & (table.valid_until < min(now, at) - _DESTROY_AFTER)
+
+        def store(unit: Unit) -> None:
+            unit.execute(sa.insert(keys_table).values(**row))
             unit.execute(sa.update(keys_table).where(expired).values(sealed_private_key=None))
-            self._record(unit, region, key)
-        del self._known[region]
+
+        try:
+            self._commit(region, key, store)
+        finally:
+            del self._known[region]
         log.info("region %s: digest files are signed with key pair %s", region, key.fingerprint)
         return key
 

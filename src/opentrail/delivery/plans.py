@@ -102,6 +102,12 @@ class Plans:
         with self._database.read() as connection:
             return int(connection.execute(query).scalar() or 0)
 
+    def partitions(self, trail_id: str) -> frozenset[str]:
+        """The partitions that the trail ever had a log file planned of."""
+        query = sa.select(plans_table.c.partition).where(plans_table.c.trail_id == trail_id).distinct()
+        with self._database.read() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def last_stamp(self, unit: Unit, trail_id: str, partition: str) -> datetime | None:
         """The highest stamp that the trail ever used for the partition."""
         of_partition = (plans_table.c.trail_id == trail_id) & (plans_table.c.partition == partition)

@@ -11,14 +11,15 @@ from opentrail.trails.bucket_access import (
     BucketPolicyMode,
     facts_of,
     insufficiency,
+    marker_keys,
 )
-from opentrail.trails.names import check_bucket_name, check_prefix, marker_key
+from opentrail.trails.names import check_bucket_name, check_prefix
 from opentrail.trails.trail import Trail
 
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Checks a trail's destination and leaves the marker object there.
+    """Checks a trail's destination and leaves the marker objects there.
 
     What goes through ``store`` is a call of CloudTrail's own and recorded as one; ``quiet_store`` is for looking first,
     so that a probe which the bucket's policy does not allow is neither made nor recorded as if it had been.
@@ -30,7 +31,7 @@ class Preflight:
     quiet_store: ObjectStore | None = None
 
     def check(self, trail: Trail) -> None:
-        """Raise ApiError unless the trail's bucket exists and its policy lets CloudTrail write; then put the marker.
+        """Raise ApiError unless the trail's bucket exists and its policy lets CloudTrail write; then put the markers.
 
         Codes: InvalidS3BucketName-, InvalidS3Prefix-, S3BucketDoesNotExist- and InsufficientS3BucketPolicyException;
         ServiceUnavailable (503) where the bucket cannot be asked.
@@ -45,15 +46,16 @@ class Preflight:
                 raise ApiError("InsufficientS3BucketPolicyException", problem)
             if self.quiet_store is not None and not self.store.bucket_exists(trail.bucket):
                 raise _no_such_bucket(trail.bucket)
-            self._put_marker(trail)
+            for key in marker_keys(trail):
+                self._put_marker(trail, key)
         except OutboundError as error:
             raise _refusal(trail.bucket, error) from error
 
-    def _put_marker(self, trail: Trail) -> None:
-        """The zero-byte object that shows CloudTrail may write, with the headers of a log file."""
+    def _put_marker(self, trail: Trail, key: str) -> None:
+        """A zero-byte object that shows CloudTrail may write, with the headers of a log file."""
         self.store.put(
             trail.bucket,
-            marker_key(trail.prefix, trail.account_id),
+            key,
             b"",
             content_type="application/json",
             content_encoding="gzip",

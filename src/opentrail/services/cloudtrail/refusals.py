@@ -43,7 +43,6 @@ _BY_REASON: Mapping[str, tuple[str, ...]] = {
     "resource-based policies of channels, event data stores and dashboards are not available": (
         *("DeleteResourcePolicy", "GetResourcePolicy", "PutResourcePolicy"),
     ),
-    "log file validation is not available, so there are no public keys": ("ListPublicKeys",),
     "the event history is not available; the log files in the trail's bucket are": ("LookupEvents",),
 }
 
@@ -75,7 +74,6 @@ _SETTINGS = (
     ("IsOrganizationTrail", _is_set, "OrganizationsNotInUseException", "organization trails are not available"),
     ("SnsTopicName", _is_set, "UnsupportedOperationException", "SNS notification of deliveries is not available"),
     ("KmsKeyId", _is_set, "UnsupportedOperationException", "encryption with KMS keys is not available; SSE-S3 is used"),
-    ("EnableLogFileValidation", _is_set, "UnsupportedOperationException", "log file validation is not available"),
     (
         *("CloudWatchLogsLogGroupArn", _is_set, "CloudWatchLogsDeliveryUnavailableException"),
         "delivery to CloudWatch Logs is not available",

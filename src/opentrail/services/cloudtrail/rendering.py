@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from opentrail.delivery.keyring import PublicKey
 from opentrail.events.selectors import members_of
-from opentrail.trails.store import DeliveryStatus
+from opentrail.trails.store import DeliveryStatus, DigestStatus
 from opentrail.trails.trail import Trail
 
 
@@ -18,7 +19,7 @@ def settings_of(trail: Trail) -> dict[str, Any]:
         "IncludeGlobalServiceEvents": trail.include_global_service_events,
         "IsMultiRegionTrail": trail.is_multi_region,
         "TrailARN": trail.arn,
-        "LogFileValidationEnabled": False,
+        "LogFileValidationEnabled": trail.validated_since is not None,
         "IsOrganizationTrail": False,
     }
     return {name: value for name, value in settings.items() if value is not None}
@@ -39,12 +40,14 @@ def selectors_of(trail: Trail, *, in_order_of_fields: bool = False) -> dict[str,
     return {"TrailARN": trail.arn, **members_of(trail.selectors, in_order_of_fields=in_order_of_fields)}
 
 
-def status_of(trail: Trail, delivery: DeliveryStatus) -> dict[str, Any]:
+def status_of(trail: Trail, delivery: DeliveryStatus, digests: DigestStatus) -> dict[str, Any]:
     """What GetTrailStatus answers: timestamps are absent until they happened once, the legacy texts are then empty."""
     status = {
         "IsLogging": trail.is_logging,
         "LatestDeliveryError": delivery.latest_error,
         "LatestDeliveryTime": delivery.latest_delivery_at,
+        "LatestDigestDeliveryError": digests.latest_error,
+        "LatestDigestDeliveryTime": digests.latest_delivery_at,
         "StartLoggingTime": trail.started_at,
         "StopLoggingTime": trail.stopped_at,
         "LatestDeliveryAttemptTime": _iso_text(delivery.latest_attempt_at),
@@ -55,6 +58,16 @@ def status_of(trail: Trail, delivery: DeliveryStatus) -> dict[str, Any]:
         "TimeLoggingStopped": _iso_text(trail.stopped_at),
     }
     return {name: value for name, value in status.items() if value is not None}
+
+
+def public_key_of(key: PublicKey) -> dict[str, Any]:
+    """A ``PublicKey`` structure; the value is the key in PKCS #1 DER (cloudtrail fact sheet 5.5)."""
+    return {
+        "Value": key.der,
+        "ValidityStartTime": key.valid_from,
+        "ValidityEndTime": key.valid_until,
+        "Fingerprint": key.fingerprint,
+    }
 
 
 def tags_of(tags: Mapping[str, str | None]) -> list[dict[str, str]]:

@@ -4,16 +4,25 @@ Handlers get validated requests in wire casing. Those that write decide on what 
 another account does not exist for the caller, and is changed in its home region only.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
 
 from opentrail.clock import Clock, Entropy
+from opentrail.delivery.keyring import PublicKey
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.events.selectors_request import parse_selectors
 from opentrail.services.cloudtrail.preflight import Preflight
 from opentrail.services.cloudtrail.refusals import refuse_unsupported_settings
-from opentrail.services.cloudtrail.rendering import description_of, selectors_of, settings_of, status_of, tags_of
+from opentrail.services.cloudtrail.rendering import (
+    description_of,
+    public_key_of,
+    selectors_of,
+    settings_of,
+    status_of,
+    tags_of,
+)
 from opentrail.services.cloudtrail.tags import check_tag_count, read_tags
 from opentrail.services.operation import operation
 from opentrail.state.database import Unit
@@ -28,6 +37,13 @@ Request = Mapping[str, Any]
 Response = Mapping[str, Any]
 
 
+class PublicKeys(Protocol):
+    """Whose keys ListPublicKeys lists: ``delivery.keyring.Keyring``."""
+
+    def public_keys(self, region: str, start: datetime, end: datetime) -> Sequence[PublicKey]:
+        """The keys of a region that are valid at some time of a range, oldest first."""
+
+
 class CloudTrailService:
     """CloudTrail as callers see it."""
 
@@ -37,6 +53,7 @@ class CloudTrailService:
         trails: Trails,
         buckets: BucketDirectory,
         store: ObjectStore,
+        keys: PublicKeys,
         clock: Clock,
         entropy: Entropy,
         mode: BucketPolicyMode = BucketPolicyMode.CHECK,
@@ -44,6 +61,7 @@ class CloudTrailService:
     ) -> None:
         """Serve these trails; ``mode`` says how bucket policies are checked."""
         self._trails = trails
+        self._keys = keys
         self._preflight = Preflight(buckets, store, mode, quiet_store)
         self._clock = clock
         self._entropy = entropy
@@ -62,6 +80,7 @@ class CloudTrailService:
         """Create a trail, which does not log yet."""
         check_trail_name(request["Name"])
         refuse_unsupported_settings(request)
+        now = self._clock.now()
         trail = Trail(
             trail_id=self._entropy.uuid(),
             account_id=call.account_id,
@@ -71,9 +90,9 @@ class CloudTrailService:
             prefix=request.get("S3KeyPrefix") or "",
             include_global_service_events=request.get("IncludeGlobalServiceEvents", True),
             is_multi_region=request.get("IsMultiRegionTrail", False),
-            created_at=self._clock.now(),
+            created_at=now,
             tags=read_tags(request.get("TagsList") or ()),
-        )
+        ).validated(now, enabled=request.get("EnableLogFileValidation"))
         _check_combination(trail)
         check_tag_count(trail)
         existing = self._trails.within(unit)
@@ -120,7 +139,18 @@ class CloudTrailService:
     def get_trail_status(self, call: Call, request: Request) -> Response:
         """Whether a trail logs, and how its delivery goes."""
         trail = self._known_trail(call, request["Name"], self._trails.snapshot, say_arn=True)
-        return status_of(trail, self._trails.delivery_status(trail.trail_id))
+        trail_id = trail.trail_id
+        return status_of(trail, self._trails.delivery_status(trail_id), self._trails.digest_status(trail_id))
+
+    @operation("ListPublicKeys")
+    def list_public_keys(self, call: Call, request: Request) -> Response:
+        """The public keys that may have signed the region's digest files in a range of time, by default now."""
+        _refuse_token(request, "InvalidTokenException")
+        now = self._clock.now()
+        start, end = request.get("StartTime", now), request.get("EndTime", now)
+        if start > end:
+            raise ApiError("InvalidTimeRangeException", "The start time must not be after the end time.")
+        return {"PublicKeyList": [public_key_of(key) for key in self._keys.public_keys(call.region, start, end)]}
 
     @operation("ListTags")
     def list_tags(self, call: Call, request: Request) -> Response:
@@ -177,13 +207,14 @@ class CloudTrailService:
             prefix=request.get("S3KeyPrefix"),
             is_multi_region=request.get("IsMultiRegionTrail"),
             include_global_service_events=request.get("IncludeGlobalServiceEvents"),
-        )
+        ).validated(self._clock.now(), enabled=request.get("EnableLogFileValidation"))
         _check_combination(trail)
         if trail.is_multi_region and not before.is_multi_region:
             if existing.has_name_conflict(trail):
                 raise ApiError("ConflictException", f"Trail {trail.name} exists in another region of the account.")
             _check_limit(existing, trail, code="InvalidParameterCombinationException")
-        if request.get("S3BucketName") is not None or request.get("S3KeyPrefix") is not None:
+        begins_validation = trail.validated_since is not None and before.validated_since is None
+        if begins_validation or request.get("S3BucketName") is not None or request.get("S3KeyPrefix") is not None:
             self._preflight.check(trail)
         self._trails.put(unit, trail)
         return settings_of(trail)

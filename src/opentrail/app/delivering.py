@@ -1,0 +1,106 @@
+"""Delivery put together: the courier for log files, the notary for digest files, and the key pairs that sign them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from opentrail.app.core import Core
+from opentrail.delivery.carrier import DeliveryOptions
+from opentrail.delivery.courier import Courier
+from opentrail.delivery.deposits import Deposits
+from opentrail.delivery.digest import time_text
+from opentrail.delivery.keyring import Keyring, SigningKey
+from opentrail.delivery.notary import Notary, NotaryOptions
+from opentrail.events.record import ServiceEvent
+from opentrail.services.defaults import DEFAULT_ACCOUNT_ID
+from opentrail.state.database import Unit
+from opentrail.storage.bucket import ObjectStore
+from opentrail.trails.bucket_access import BucketPolicyMode
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What carries evidence to the buckets."""
+
+    courier: Courier
+    notary: Notary
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self.courier.start()
+        self.notary.start()
+
+    def stop(self, deadline_s: float) -> None:
+        """Finish the puts under way, at most until the deadline for each of the two, and start no more."""
+        self.notary.stop(deadline_s)
+        self.courier.stop(deadline_s)
+
+    def problems(self) -> tuple[tuple[str, str | None], ...]:
+        """What stands still, in words with a place for the reason, and the reason where it does."""
+        return (
+            ("delivery stands still: {}", self.courier.lag.failure),
+            ("digest files stand still: {}", self.notary.failure),
+        )
+
+
+def open_keyring(core: Core) -> Keyring:
+    """The key pairs that sign digest files; a new one is recorded in the default account, whose OpenTrail this is."""
+
+    def commit(region: str, key: SigningKey, store: Callable[[Unit], None]) -> None:
+        def change(unit: Unit) -> list[ServiceEvent]:
+            store(unit)
+            return [_new_key(core, region, key)]
+
+        core.commit(change)
+
+    validity = timedelta(seconds=core.world.settings.delivery.digest_key_validity_s)
+    return Keyring(core.database, core.seal, core.world.clock, commit, validity=validity)
+
+
+def open_delivery(core: Core, store: ObjectStore, keyring: Keyring, *, accept_damage: bool) -> Delivery:
+    """The courier and the notary of a core, over an object store; nothing is read or put yet."""
+    settings, clock = core.world.settings, core.world.clock
+    mode = BucketPolicyMode(settings.trails.bucket_policy)
+    courier = Courier(
+        journal=core.journal,
+        database=core.database,
+        trails=core.trails,
+        store=store,
+        buckets=core.buckets,
+        clock=clock,
+        entropy=core.world.entropy,
+        drain=core.drain,
+        options=DeliveryOptions(
+            interval_s=settings.delivery.interval_s,
+            max_bytes=settings.delivery.max_bytes,
+            bucket_policy=mode,
+            accept_damage=accept_damage,
+        ),
+    )
+    notary = Notary(
+        journal=core.journal,
+        database=core.database,
+        trails=core.trails,
+        deposits=Deposits(store, core.buckets, mode),
+        keyring=keyring,
+        deliveries=courier,
+        clock=clock,
+        options=NotaryOptions(interval_s=settings.delivery.digest_interval_s),
+    )
+    return Delivery(courier, notary)
+
+
+def _new_key(core: Core, region: str, key: SigningKey) -> ServiceEvent:
+    """The record of a new key pair, in the form of KMS's RotateKey (cloudtrail fact sheet 1.9)."""
+    return ServiceEvent(
+        event_source="opentrail.amazonaws.com",
+        event_name="CreateDigestKey",
+        account_id=DEFAULT_ACCOUNT_ID,
+        region=region,
+        occurred_at=core.world.clock.now(),
+        details={
+            "fingerprint": key.fingerprint,
+            "validityStartTime": time_text(key.valid_from),
+            "validityEndTime": time_text(key.valid_until),
+        },
+    )
