@@ -410,7 +410,7 @@ def test_a_crash_at_any_step_repeats_the_same_bytes(world: NotaryWorld, monkeypa
         clock_of(world).advance(3600)
         faults.left = step
         with pytest.raises(Crash):
-            world.notary._scribe.advance(trail)
+            world.notary._scribe.advance(trail.trail_id)
         faults.left = 0
         world.restart()
         world.run_pass()

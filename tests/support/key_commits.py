@@ -7,7 +7,7 @@ from opentrail.state.database import Database, Unit
 
 
 class KeyCommits:
-    """Stores each new pair in a unit of its own; ``told`` are region and fingerprint of each. ``fails``: the unit does."""
+    """Stores each new pair in a unit of its own, or fails in it; ``told`` are region and fingerprint of each."""
 
     def __init__(self, database: Database, *, fails: bool = False) -> None:
         self._database = database

@@ -41,7 +41,7 @@ class StoredDigest:
 
 
 class NotaryWorld(DeliveryWorld):
-    """``hours`` lets time pass as it does for a running OpenTrail; ``key_commits`` knows the key pairs that were made."""
+    """``hours`` lets time pass as for a running OpenTrail; ``key_commits`` knows the key pairs that were made."""
 
     def __init__(self, directory: Path, store: MemoryObjectStore, *, digest_interval_s: int = HOUR_S) -> None:
         super().__init__(directory, store)

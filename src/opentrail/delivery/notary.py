@@ -157,7 +157,7 @@ class Notary:
 
     def _attempt(self, desk: _Desk, trail: Trail) -> None:
         try:
-            self._scribe.advance(trail)
+            self._scribe.advance(trail.trail_id)
             desk.backoff.clear()
         except OutboundError as error:
             log.warning("trail %s: digest file not delivered: %s", trail.trail_id, error)

@@ -71,16 +71,15 @@ class Scribe:
     _made_s: dict[StreamId, float] = field(default_factory=dict)
     _endings: dict[str, _Ending] = field(default_factory=dict)
 
-    def advance(self, trail: Trail) -> None:
+    def advance(self, trail_id: str) -> None:
         """Deliver every digest of a trail that is due, oldest first.
 
         Raises OutboundError where the bucket refuses or cannot be reached, IntegrityError where the key holds something
         else. Either way what is planned stays planned.
         """
-        while not self.stopping():
-            pending = self.digests.pending(trail.trail_id)
-            for digest in pending:
-                self._carry(trail, digest)
+        while (trail := self.trails.snapshot.get(trail_id)) is not None and not self.stopping():
+            for pending in self.digests.pending(trail_id):
+                self._carry(trail, pending)
             found = list(self.due(trail, self.digests.chains(), self.digests.waiting()))
             for stream, wanted in found:
                 self._plan(stream, wanted)
