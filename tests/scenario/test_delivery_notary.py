@@ -361,6 +361,32 @@ def test_a_strange_object_at_the_key_is_a_finding(
     assert world.verdict(trail).is_whole
 
 
+def test_turning_validation_off_and_on_is_the_way_out_of_a_taken_key(
+    world: NotaryWorld, store: MemoryObjectStore
+) -> None:
+    """A HOME that was restored finds digests in the bucket that it does not know of; it can begin another chain."""
+    trail = started(world)
+    world.hours(1)
+    taken = world.digests()[-1].key.replace("T130030Z", "T140030Z")
+    store.put(BUCKET, taken, b"what another life put there", content_type="text/plain")
+    world.record(1)
+    world.hours(2)
+    assert world.trails.digest_status("t1").latest_error == "IntegrityError"
+    off = trail.validated(world.clock.now(), enabled=False)
+    world.put_trail(off)
+    world.run_pass()
+    assert Digests(world.database).chains() == {}
+    on = off.validated(world.clock.now(), enabled=True)
+    world.put_trail(on)
+    world.run_pass()
+    busy_hours(world, 1)
+    assert world.trails.digest_status("t1").latest_error is None
+    assert store.get(BUCKET, taken) == b"what another life put there"
+    store.delete(BUCKET, taken)
+    verdict = world.verdict(trail)
+    assert (verdict.digests_valid, verdict.logs_valid, verdict.invalid) == (4, 1, ())
+
+
 class Crash(Exception):
     """The process ends here."""
 
