@@ -1,0 +1,1 @@
+"""Topics: what SNS keeps, decides and delivers, below its API (``services/sns``)."""
