@@ -3,8 +3,8 @@
 1. *Plan.* One transaction writes down a plan per partition of the window: key, sequence range, compression.
 2. *Put.* The log file is made from the journal and put only where the key is free. If it is taken, the content there is
    compared: equal means that an earlier attempt succeeded; different is an IntegrityError, and nothing is overwritten.
-3. *Mark.* One transaction marks the plan, writes the trail's delivery status, hands the file over to the notary where
-   log file validation is on and, with the window's last plan, moves the cursor.
+3. *Mark.* One transaction marks the plan, writes the trail's delivery status and what its topic is to be told, hands
+   the file over to the notary where log file validation is on and, with the window's last plan, moves the cursor.
 
 Stopping between any two steps, at any moment, loses nothing and repeats nothing: the next attempt begins with the plans
 that are not marked.
@@ -17,6 +17,7 @@ from datetime import datetime
 
 from opentrail.clock import Clock, Entropy
 from opentrail.delivery import object_keys
+from opentrail.delivery.announcer import Announcer
 from opentrail.delivery.deposits import Deposit, Deposits
 from opentrail.delivery.digests import Digests
 from opentrail.delivery.lane import Lane
@@ -67,6 +68,7 @@ class Carrier:
     entropy: Entropy
     options: DeliveryOptions
     stopping: Callable[[], bool]
+    announcer: Announcer
 
     def advance(self, lane: Lane) -> None:
         """Deliver every closed window of a trail, oldest first.
@@ -156,7 +158,11 @@ class Carrier:
     def _mark(self, lane: Lane, plan: Plan, file: LogFile, etag: str) -> None:
         now = self.clock.now()
         status = self.trails.delivery_status(plan.trail_id)
+        trail = self.trails.snapshot.get(plan.trail_id)
         with self.database.unit() as unit:
+            if trail is not None:
+                self.announcer.announcements.add(unit, trail, plan.bucket, plan.key, now)
+                unit.after_commit(self.announcer.wake)
             self.plans.mark(unit, plan, marked_at=now, etag=etag, sha256=file.sha256)
             if self.trails.is_validated(unit, plan.trail_id):
                 self.digests.delivered(unit, plan, sha256=file.sha256, marked_at=now)

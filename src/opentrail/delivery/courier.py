@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from opentrail.clock import Clock, Entropy
+from opentrail.delivery.announcer import Announcer
 from opentrail.delivery.carrier import READ_BYTES, Carrier, DeliveryOptions, cursor_name
 from opentrail.delivery.deposits import Deposits
 from opentrail.delivery.digests import Digests
@@ -23,6 +24,7 @@ from opentrail.journal import Frame, Journal, cursors, intents, outbox
 from opentrail.state.database import Database
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketDirectory
+from opentrail.trails.notification import NoTopics, Publisher
 from opentrail.trails.store import Trails
 from opentrail.trails.trail import Trail
 
@@ -64,6 +66,7 @@ class Courier:
         entropy: Entropy,
         options: DeliveryOptions | None = None,
         drain: outbox.OutboxDrain | None = None,
+        publisher: Publisher | None = None,
     ) -> None:
         """Take up where the database says that the last courier stood. Nothing is read or put yet.
 
@@ -75,6 +78,7 @@ class Courier:
         self._plans = Plans(database)
         self._digests = Digests(database)
         self._stopping = threading.Event()
+        self.announcer = Announcer(database, trails, publisher or NoTopics(), clock)
         self._carrier = Carrier(
             journal=journal,
             database=database,
@@ -86,6 +90,7 @@ class Courier:
             entropy=entropy,
             options=self._options,
             stopping=self._stopping.is_set,
+            announcer=self.announcer,
         )
         self._passing = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -111,6 +116,7 @@ class Courier:
         """Begin to deliver, on a thread of its own."""
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self._thread.start()
+        self.announcer.start()
 
     def stop(self, deadline_s: float = 10.0) -> None:
         """Finish the puts under way, at most until the deadline, and start no more. Open windows go on after a restart.
@@ -123,6 +129,7 @@ class Courier:
         for thread in (self._thread, *jobs):
             if thread is not None and thread is not threading.current_thread():
                 thread.join(max(0.0, until_s - time.monotonic()))
+        self.announcer.stop(max(0.0, until_s - time.monotonic()))
 
     def wait_for_carriers(self) -> None:
         """Wait until no attempt is under way."""

@@ -60,6 +60,7 @@ trails_table = sa.Table(
     sa.Column("deleted_at", Instant),
     sa.Column("tags", sa.Text, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("sns_topic_arn", sa.Text),
     sa.Column("selectors", sa.Text),  # as ``selectors.text_of`` writes them: null for those of a new trail
     sa.Column("validated_since", Instant),
 )
@@ -89,6 +90,15 @@ digest_status_table = sa.Table(
     sa.Column("latest_delivery_at", Instant),
     sa.Column("latest_error", sa.String(128)),
 )
+notification_status_table = sa.Table(
+    "notification_status",
+    metadata,
+    sa.Column("trail_id", sa.String(36), primary_key=True),
+    sa.Column("latest_delivery_at", Instant),
+    sa.Column("latest_attempt_at", Instant),
+    sa.Column("latest_error", sa.String(128)),
+)
+"""The same of what a trail's topic is told; a table of its own, because another thread writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,28 +174,31 @@ class Trails:
 
     def forget(self, unit: Unit, trail_id: str) -> None:
         """Remove the last of a deleted trail, once its delivery has ended."""
-        for table in (trails_table, status_table, digest_status_table):
+        for table in (trails_table, status_table, digest_status_table, notification_status_table):
             unit.execute(sa.delete(table).where(table.c.trail_id == trail_id))
         unit.after_commit(self.reload)
 
     def delivery_status(self, trail_id: str) -> DeliveryStatus:
         """How the trail's delivery goes; an empty status before the first attempt."""
-        columns = [status_table.c[name] for name in ("latest_delivery_at", "latest_attempt_at", "latest_error")]
-        with self._database.read() as connection:
-            row = connection.execute(sa.select(*columns).where(status_table.c.trail_id == trail_id)).one_or_none()
-        return DeliveryStatus() if row is None else DeliveryStatus(*row)
+        return self._status(status_table, trail_id)
 
     def put_delivery_status(self, unit: Unit, trail_id: str, status: DeliveryStatus) -> None:
         """Write down how the last attempt went."""
-        unit.execute(sa.delete(status_table).where(status_table.c.trail_id == trail_id))
-        unit.execute(
-            sa.insert(status_table).values(
-                trail_id=trail_id,
-                latest_delivery_at=status.latest_delivery_at,
-                latest_attempt_at=status.latest_attempt_at,
-                latest_error=status.latest_error,
-            )
-        )
+        _put_status(unit, status_table, trail_id, status)
+
+    def notification_status(self, trail_id: str) -> DeliveryStatus:
+        """The same of what the trail's topic is told."""
+        return self._status(notification_status_table, trail_id)
+
+    def put_notification_status(self, unit: Unit, trail_id: str, status: DeliveryStatus) -> None:
+        """Write down how the last attempt to tell the topic went."""
+        _put_status(unit, notification_status_table, trail_id, status)
+
+    def _status(self, table: sa.Table, trail_id: str) -> DeliveryStatus:
+        columns = [table.c[name] for name in ("latest_delivery_at", "latest_attempt_at", "latest_error")]
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(*columns).where(table.c.trail_id == trail_id)).one_or_none()
+        return DeliveryStatus() if row is None else DeliveryStatus(*row)
 
     def digest_status(self, trail_id: str) -> DigestStatus:
         """How the delivery of the trail's digest files goes; an empty status before the first attempt."""
@@ -200,6 +213,18 @@ class Trails:
         unit.execute(sa.delete(digest_status_table).where(digest_status_table.c.trail_id == trail_id))
         values = {"latest_delivery_at": status.latest_delivery_at, "latest_error": status.latest_error}
         unit.execute(sa.insert(digest_status_table).values(trail_id=trail_id, **values))
+
+
+def _put_status(unit: Unit, table: sa.Table, trail_id: str, status: DeliveryStatus) -> None:
+    unit.execute(sa.delete(table).where(table.c.trail_id == trail_id))
+    unit.execute(
+        sa.insert(table).values(
+            trail_id=trail_id,
+            latest_delivery_at=status.latest_delivery_at,
+            latest_attempt_at=status.latest_attempt_at,
+            latest_error=status.latest_error,
+        )
+    )
 
 
 def _load(connection: sa.Connection) -> TrailSet:

@@ -38,6 +38,7 @@ class Trail:
     tags: Mapping[str, str | None] = field(default_factory=dict)
     selectors: Selectors = DEFAULT
     validated_since: datetime | None = None
+    sns_topic_arn: str | None = None
     generation: int = 1
 
     @property
@@ -83,8 +84,9 @@ class Trail:
         prefix: str | None = None,
         is_multi_region: bool | None = None,
         include_global_service_events: bool | None = None,
+        sns_topic_arn: str | None = None,
     ) -> "Trail":
-        """UpdateTrail: None keeps a setting, an empty prefix clears it.
+        """UpdateTrail: None keeps a setting, an empty prefix or topic clears it.
 
         Turning a multi-region trail into a single-region one switches global service events off unless they are asked
         for in the same request (cloudtrail fact sheet 6.3).
@@ -94,6 +96,7 @@ class Trail:
         return self._changed(
             bucket=self.bucket if bucket is None else bucket,
             prefix=self.prefix if prefix is None else prefix,
+            sns_topic_arn=self.sns_topic_arn if sns_topic_arn is None else sns_topic_arn or None,
             is_multi_region=self.is_multi_region if is_multi_region is None else is_multi_region,
             include_global_service_events=(
                 include_now if include_global_service_events is None else include_global_service_events

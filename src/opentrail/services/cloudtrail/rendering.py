@@ -16,6 +16,8 @@ def settings_of(trail: Trail) -> dict[str, Any]:
         "Name": trail.name,
         "S3BucketName": trail.bucket,
         "S3KeyPrefix": trail.prefix or None,
+        "SnsTopicName": trail.sns_topic_arn and trail.sns_topic_arn.rpartition(":")[2],
+        "SnsTopicARN": trail.sns_topic_arn,
         "IncludeGlobalServiceEvents": trail.include_global_service_events,
         "IsMultiRegionTrail": trail.is_multi_region,
         "TrailARN": trail.arn,
@@ -40,20 +42,24 @@ def selectors_of(trail: Trail, *, in_order_of_fields: bool = False) -> dict[str,
     return {"TrailARN": trail.arn, **members_of(trail.selectors, in_order_of_fields=in_order_of_fields)}
 
 
-def status_of(trail: Trail, delivery: DeliveryStatus, digests: DigestStatus) -> dict[str, Any]:
+def status_of(
+    trail: Trail, delivery: DeliveryStatus, digests: DigestStatus, notification: DeliveryStatus
+) -> dict[str, Any]:
     """What GetTrailStatus answers: timestamps are absent until they happened once, the legacy texts are then empty."""
     status = {
         "IsLogging": trail.is_logging,
         "LatestDeliveryError": delivery.latest_error,
+        "LatestNotificationError": notification.latest_error,
         "LatestDeliveryTime": delivery.latest_delivery_at,
         "LatestDigestDeliveryError": digests.latest_error,
         "LatestDigestDeliveryTime": digests.latest_delivery_at,
+        "LatestNotificationTime": notification.latest_delivery_at,
         "StartLoggingTime": trail.started_at,
         "StopLoggingTime": trail.stopped_at,
         "LatestDeliveryAttemptTime": _iso_text(delivery.latest_attempt_at),
         "LatestDeliveryAttemptSucceeded": _iso_text(delivery.latest_delivery_at),
-        "LatestNotificationAttemptTime": "",
-        "LatestNotificationAttemptSucceeded": "",
+        "LatestNotificationAttemptTime": _iso_text(notification.latest_attempt_at),
+        "LatestNotificationAttemptSucceeded": _iso_text(notification.latest_delivery_at),
         "TimeLoggingStarted": _iso_text(trail.started_at),
         "TimeLoggingStopped": _iso_text(trail.stopped_at),
     }

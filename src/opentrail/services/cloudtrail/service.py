@@ -29,6 +29,7 @@ from opentrail.state.database import Unit
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketDirectory, BucketPolicyMode
 from opentrail.trails.names import TrailReference, check_trail_name, parse_reference
+from opentrail.trails.notification import NoTopics, Publisher, topic_arn_of, validate_topic
 from opentrail.trails.store import Trails
 from opentrail.trails.trail import Trail
 from opentrail.trails.trail_set import MAX_TRAILS_PER_REGION, TrailSet
@@ -58,10 +59,12 @@ class CloudTrailService:
         entropy: Entropy,
         mode: BucketPolicyMode = BucketPolicyMode.CHECK,
         quiet_store: ObjectStore | None = None,
+        publisher: Publisher | None = None,
     ) -> None:
-        """Serve these trails; ``mode`` says how bucket policies are checked."""
+        """Serve these trails; ``mode`` says how bucket policies are checked, ``publisher`` is the way to topics."""
         self._trails = trails
         self._keys = keys
+        self._publisher = publisher or NoTopics()
         self._preflight = Preflight(buckets, store, mode, quiet_store)
         self._clock = clock
         self._entropy = entropy
@@ -81,6 +84,7 @@ class CloudTrailService:
         check_trail_name(request["Name"])
         refuse_unsupported_settings(request)
         now = self._clock.now()
+        topic = request.get("SnsTopicName") or None
         trail = Trail(
             trail_id=self._entropy.uuid(),
             account_id=call.account_id,
@@ -88,6 +92,7 @@ class CloudTrailService:
             name=request["Name"],
             bucket=request["S3BucketName"],
             prefix=request.get("S3KeyPrefix") or "",
+            sns_topic_arn=topic and topic_arn_of(topic, call.account_id, call.region),
             include_global_service_events=request.get("IncludeGlobalServiceEvents", True),
             is_multi_region=request.get("IsMultiRegionTrail", False),
             created_at=now,
@@ -99,6 +104,10 @@ class CloudTrailService:
         if existing.has_name_conflict(trail):
             raise _already_exists(trail)
         _check_limit(existing, trail)
+        if (
+            trail.sns_topic_arn is not None
+        ):  # before the marker: the message is taken back with the unit, an object is not
+            validate_topic(self._publisher, unit, trail.sns_topic_arn, trail.arn)
         self._preflight.check(trail)
         self._trails.put(unit, trail)
         return settings_of(trail)
@@ -139,8 +148,13 @@ class CloudTrailService:
     def get_trail_status(self, call: Call, request: Request) -> Response:
         """Whether a trail logs, and how its delivery goes."""
         trail = self._known_trail(call, request["Name"], self._trails.snapshot, say_arn=True)
-        trail_id = trail.trail_id
-        return status_of(trail, self._trails.delivery_status(trail_id), self._trails.digest_status(trail_id))
+        trails, trail_id = self._trails, trail.trail_id
+        return status_of(
+            trail,
+            trails.delivery_status(trail_id),
+            trails.digest_status(trail_id),
+            trails.notification_status(trail_id),
+        )
 
     @operation("ListPublicKeys")
     def list_public_keys(self, call: Call, request: Request) -> Response:
@@ -198,11 +212,13 @@ class CloudTrailService:
 
     @operation("UpdateTrail", writes=True)
     def update_trail(self, call: Call, request: Request, unit: Unit) -> Response:
-        """Change a trail's settings; absent members keep their value, an empty prefix clears it."""
+        """Change a trail's settings; absent members keep their value, an empty prefix or topic name clears it."""
         refuse_unsupported_settings(request)
         existing = self._trails.within(unit)
         before = self._own_trail(call, request["Name"], unit)
+        topic = request.get("SnsTopicName")
         trail = before.configured(
+            sns_topic_arn=topic and topic_arn_of(topic, call.account_id, call.region),
             bucket=request.get("S3BucketName"),
             prefix=request.get("S3KeyPrefix"),
             is_multi_region=request.get("IsMultiRegionTrail"),
@@ -213,6 +229,8 @@ class CloudTrailService:
             if existing.has_name_conflict(trail):
                 raise ApiError("ConflictException", f"Trail {trail.name} exists in another region of the account.")
             _check_limit(existing, trail, code="InvalidParameterCombinationException")
+        if topic and trail.sns_topic_arn is not None:
+            validate_topic(self._publisher, unit, trail.sns_topic_arn, trail.arn)
         begins_validation = trail.validated_since is not None and before.validated_since is None
         if begins_validation or request.get("S3BucketName") is not None or request.get("S3KeyPrefix") is not None:
             self._preflight.check(trail)
