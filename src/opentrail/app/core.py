@@ -115,7 +115,7 @@ class Core:
             self.journal,
             self.recording,
             world.clock,
-            authorise=self._authorise,
+            authorise=self.authorise,
             drain=self.drain,
             new_routes=self._new_routes,
         )
@@ -209,7 +209,7 @@ class Core:
             raise ConfigError(f"the key in {self.world.home.credentials} is not known to this HOME's state")
         return credential.principal
 
-    def _authorise(self, call: Call) -> None:
+    def authorise(self, call: Call) -> None:
         """Raises ApiError where the caller's policies do not allow a call to a service of ours."""
         authorise(call, self.identities.directory, find=self._find)
 

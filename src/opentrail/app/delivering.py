@@ -16,6 +16,7 @@ from opentrail.services.defaults import DEFAULT_ACCOUNT_ID
 from opentrail.state.database import Unit
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketPolicyMode
+from opentrail.trails.notification import Publisher
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ def open_keyring(core: Core) -> Keyring:
     return Keyring(core.database, core.seal, core.world.clock, commit, validity=validity)
 
 
-def open_delivery(core: Core, store: ObjectStore, keyring: Keyring, *, accept_damage: bool) -> Delivery:
+def open_delivery(
+    core: Core, store: ObjectStore, keyring: Keyring, *, publisher: Publisher, accept_damage: bool
+) -> Delivery:
     """The courier and the notary of a core, over an object store; nothing is read or put yet."""
     settings, clock = core.world.settings, core.world.clock
     mode = BucketPolicyMode(settings.trails.bucket_policy)
@@ -70,6 +73,7 @@ def open_delivery(core: Core, store: ObjectStore, keyring: Keyring, *, accept_da
         clock=clock,
         entropy=core.world.entropy,
         drain=core.drain,
+        publisher=publisher,
         options=DeliveryOptions(
             interval_s=settings.delivery.interval_s,
             max_bytes=settings.delivery.max_bytes,

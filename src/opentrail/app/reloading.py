@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
+from opentrail.app.notifications import is_upstreams
 from opentrail.app.object_storage import ObjectStorage
 from opentrail.app.upstreams import BehindUs
 from opentrail.config import Settings, UpstreamSettings
@@ -89,6 +90,12 @@ class Reloading:
             "s3" in settings.upstreams.get(name.partition(".")[2], UpstreamSettings()).services
             for settings in (self._settings, new)
         )
+        is_sns = any(
+            "sns" in settings.upstreams.get(name.partition(".")[2], UpstreamSettings()).services
+            for settings in (self._settings, new)
+        )
+        if is_sns and is_upstreams(self._settings) != is_upstreams(new):
+            return False  # our own topics come and go with a restart
         # Between the embedded server and another there is a restart, and buckets are given to their owner at start.
         return not is_s3 or (bool(old_s3.endpoint) == bool(new_s3.endpoint) and old_s3.owner == new_s3.owner)
 

@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from opentrail.aws.arn import Arn, parse_arn
 from opentrail.errors import ApiError
 from opentrail.gateway.permissions import FindResource, Resource
+from opentrail.identity.authorization import ResourcePolicy
 from opentrail.opsworks.store import OpsWorksStore
 from opentrail.opsworks.tags import tags_of
+from opentrail.topics.names import TopicName, parse_topic_arn
+from opentrail.topics.policies import read_policy
+from opentrail.topics.store import TopicStore
 from opentrail.trails.store import Trails
 
 
@@ -36,6 +40,26 @@ def trail_finder(trails: Trails) -> FindResource:
         except ApiError:
             return None
         return None if trail is None else Resource(trail.arn, tuple((k, v or "") for k, v in trail.tags.items()))
+
+    return find
+
+
+def topic_finder(store: TopicStore) -> FindResource:
+    """The look-up of topics. One that does not exist belongs to the account in its ARN: whom that account has not let
+    in is refused, and not told that it is not there.
+    """
+
+    def find(_kind: str, account_id: str, region: str, name: str) -> Resource | None:
+        try:
+            topic_name = parse_topic_arn(name) if name.startswith("arn:") else TopicName(account_id, region, name)
+        except ValueError:
+            return None
+        with store.database.read() as connection:
+            topic = store.topic(connection, topic_name.arn)
+        if topic is None:
+            return Resource(topic_name.arn, guard=ResourcePolicy(topic_name.account_id))
+        guard = ResourcePolicy(topic_name.account_id, read_policy(topic.policy))
+        return Resource(topic.arn, tuple(topic.tags.items()), guard)
 
     return find
 

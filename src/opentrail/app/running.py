@@ -25,11 +25,13 @@ from opentrail.app.kms import host_key_service, object_keys, open_private_kms
 from opentrail.app.meters import Meters
 from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
 from opentrail.app.models import install_models
+from opentrail.app.notifications import Notifications, open_notifications
 from opentrail.app.object_storage import ObjectStorage, open_object_storage
 from opentrail.app.recorded_store import RecordedStore
 from opentrail.app.reloading import Reloadable, Reloading
 from opentrail.app.resources import trail_finder
 from opentrail.app.ticks import Ticks
+from opentrail.app.upstream_calls import UpstreamCalls
 from opentrail.app.upstreams import EMBEDDED, BehindUs
 from opentrail.config import Settings, words
 from opentrail.errors import ConfigError, OutboundError
@@ -72,6 +74,8 @@ class _Workers:
     storage: ObjectStorage
     delivery: Delivery
     behind: BehindUs
+    calls: UpstreamCalls
+    notifications: Notifications
 
 
 @dataclass(slots=True)
@@ -85,6 +89,8 @@ class _Serving:
     behind: BehindUs
     service_door: ServiceDoor
     ticks: Ticks
+    calls: UpstreamCalls
+    notifications: Notifications
 
 
 class App:
@@ -157,6 +163,8 @@ class App:
         serves_kms = host_key_service(core)
         storage = open_object_storage(world, supervisor, self._key_server(core, stack) if serves_kms else None)
         stack.callback(storage.stop)
+        calls = UpstreamCalls(behind.upstreams, core.catalogue)
+        notifications = open_notifications(core, calls, self._url(listener))
         mode = BucketPolicyMode(settings.trails.bucket_policy)
         clock, entropy = world.clock, world.entropy
         keyring = open_keyring(core)
@@ -171,19 +179,23 @@ class App:
                 clock=clock,
                 entropy=entropy,
                 mode=mode,
+                publisher=notifications.publisher,
             ),
             CLOUDTRAIL_UNSUPPORTED,
         )
         core.finders["trail"] = trail_finder(core.trails)
         host_identity_services(core)
-        delivery = open_delivery(core, storage.store, keyring, accept_damage=self._accept_damage)
+        delivery = open_delivery(
+            core, storage.store, keyring, publisher=notifications.publisher, accept_damage=self._accept_damage
+        )
         chef = open_chef(core, supervisor, storage)
         core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED)
         chef.jobs.start()
         stack.callback(chef.jobs.stop)
         delivery.start()
         stack.callback(delivery.stop, _STOP_DELIVERY_S)
-        self._serving = self._assemble(_Workers(core, storage, delivery, behind), listener, say_ready)
+        workers = _Workers(core, storage, delivery, behind, calls, notifications)
+        self._serving = self._assemble(workers, listener, say_ready)
         self._serving.ticks.start()
         stack.callback(self._serving.ticks.stop)
         stack.callback(self._serving.pipeline.close)
@@ -247,7 +259,7 @@ class App:
                 s3_door=door,
                 upstreams=behind.upstreams,
                 service_door=service_door,
-                own_pages=OwnPages(__version__, reasons, self._metrics_page(workers)),
+                own_pages=OwnPages(__version__, reasons, self._metrics_page(workers), workers.notifications.documents),
                 appended=core.drain.appended,
                 journal_failure=lambda: core.journal.failure,
                 clock=clock,
@@ -264,10 +276,22 @@ class App:
         self._reloading = Reloading(settings, self._reread, Reloadable(behind, storage, door, application))
         reload = ConfigurationReload(self._reloading.reload, DEFAULT_ACCOUNT_ID)
         core.hosted["opentrail"] = core.hosted["opentrail"].joined_by(reload)
-        return _Serving(server(application, tls, listening), pipeline, storage, door, behind, service_door, ticks)
+        return _Serving(
+            server(application, tls, listening),
+            pipeline,
+            storage,
+            door,
+            behind,
+            service_door,
+            ticks,
+            workers.calls,
+            workers.notifications,
+        )
 
     async def _serve(self, serving: _Serving, listener: socket.socket) -> None:
+        serving.calls.attach(asyncio.get_running_loop())
         try:
+            serving.notifications.start()
             adopted = await serving.door.adopt_existing()
             if adopted:
                 log.info("%d buckets that the S3 server had already now have their owner", adopted)
@@ -279,6 +303,8 @@ class App:
             settled = [await door.settle(_SETTLE_S) for door in (serving.door, serving.service_door)]
             if not all(settled):
                 log.warning("some calls are still under way; the next start records that their outcome is unknown")
+            await asyncio.to_thread(serving.notifications.stop)
+            serving.calls.detach()
             await serving.storage.upstream.close()
             await serving.behind.close()
 

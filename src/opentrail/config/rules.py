@@ -3,7 +3,7 @@
 from collections import Counter
 from urllib.parse import urlsplit
 
-from opentrail.config.settings import Settings, UpstreamSettings
+from opentrail.config.settings import Settings, SnsSettings, UpstreamSettings
 from opentrail.gateway.client_address import networks
 
 ACCOUNT_CREDENTIALS = "account"
@@ -34,6 +34,7 @@ def contradictions(settings: Settings) -> list[str]:
             "sts.oidc_jwks must be ISSUER=FILE or ISSUER=URL, separated by commas",
         ),
         (settings.sts.key_rotation_s >= 60, "sts.key_rotation_s must be at least 60"),
+        *_sns_rules(settings.sns),
         (settings.opsworks.health_interval_s > 0, "opsworks.health_interval_s must be above 0"),
         (settings.journal.segment_bytes >= 1 << 20, "journal.segment_bytes must be at least 1048576"),
         (settings.local.ministack in {"auto", "on", "off"}, "local.ministack must be `auto`, `on` or `off`"),
@@ -90,3 +91,23 @@ def _are_networks(text: str) -> bool:
 
 def _quoted(service: str) -> str:
     return "every other service" if service == "*" else f"service `{service}`"
+
+
+def _sns_rules(sns: SnsSettings) -> list[tuple[bool, str]]:
+    return [
+        (not sns.endpoint or _is_origin(sns.endpoint), "sns.endpoint must be a URL without a path"),
+        (sns.queue_policy in {"check", "trust"}, "sns.queue_policy must be `check` or `trust`"),
+        (_are_networks(sns.blocked_networks), "sns.blocked_networks must be addresses and CIDR blocks"),
+        (not sns.smtp or _is_mail_server(sns.smtp), "sns.smtp must be smtp://, smtps:// or smtp+plain:// and a host"),
+        (bool(sns.smtp) == bool(sns.smtp_from), "sns.smtp and sns.smtp_from go together"),
+    ]
+
+
+def _is_origin(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.path in {"", "/"} and not parts.query
+
+
+def _is_mail_server(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"smtp", "smtps", "smtp+plain"} and bool(parts.hostname)

@@ -103,6 +103,26 @@ class StsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SnsSettings:
+    """``[sns]``"""
+
+    endpoint: str = _setting("", "URL by which subscribers reach this endpoint; empty: the address it listens on.")
+    queue_policy: str = _setting(
+        "check", "`check`: an SQS queue's policy must let SNS send; `trust`: not of own queues."
+    )
+    blocked_networks: str = _setting(
+        "169.254.0.0/16,fe80::/10,fd00:ec2::254/128,168.63.129.16/32,100.100.100.200/32",
+        "Networks that nothing is sent to over HTTP(S): link-local and clouds' metadata addresses.",
+    )
+    ca_file: str = _setting("", "Authorities (PEM) that subscribers' and mail servers' certificates may be of, too.")
+    smtp: str = _setting(
+        "", "Mail server: `smtp://HOST:PORT` (STARTTLS), `smtps://`, `smtp+plain://`; empty: no e-mail."
+    )
+    smtp_from: str = _setting("", "Sender of mails.")
+    smtp_credentials: str = _setting("", "File with the mail server's user on line one and the password on line two.")
+
+
+@dataclass(frozen=True, slots=True)
 class OpsworksSettings:
     """``[opsworks]``"""
 
@@ -133,6 +153,7 @@ class Settings:
     trails: TrailsSettings = TrailsSettings()
     local: LocalSettings = LocalSettings()
     sts: StsSettings = StsSettings()
+    sns: SnsSettings = SnsSettings()
     opsworks: OpsworksSettings = OpsworksSettings()
     journal: JournalSettings = JournalSettings()
     log: LogSettings = LogSettings()
@@ -151,6 +172,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "trails": TrailsSettings,
     "local": LocalSettings,
     "sts": StsSettings,
+    "sns": SnsSettings,
     "opsworks": OpsworksSettings,
     "journal": JournalSettings,
     "log": LogSettings,

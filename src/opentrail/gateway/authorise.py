@@ -34,7 +34,7 @@ from opentrail.identity.context import (
 from opentrail.identity.principal import Principal
 from opentrail.identity.statements import AccessRequest
 
-QUERY_SERVICES = frozenset({"iam", "sts", "sns"})
+QUERY_SERVICES = frozenset({"iam", "sts"})
 _DENIED_BEHIND: Mapping[str, tuple[str, int, str]] = {
     # code, status, and what stands before the sentence (error references of the services; JSON answers 400)
     "ec2": ("UnauthorizedOperation", 403, "You are not authorized to perform this operation. "),
@@ -82,7 +82,7 @@ def authorise_behind(
 def _require(call: Call, policies: PolicySet, needed: Iterable[Permission], context: Values, denied: Denied) -> None:
     for permission in needed:
         request = access_request(call, permission, context)
-        verdict = authorize(request, policies)
+        verdict = authorize(request, policies, resource=permission.guard)
         if not verdict.allowed:
             raise denied(call, request, verdict)
 
@@ -104,6 +104,8 @@ def call_context(call: Call, directory: Directory) -> Values:
         context |= sts_context(call.parameters or {}, principal.session.source_identity if principal.session else None)
     elif service == "iam":
         context |= _iam_context(call)
+    elif service == "sns":
+        context |= _sns_context(call)
     return context
 
 
@@ -124,6 +126,8 @@ def _caller_context(call: Call, directory: Directory) -> Values:
 def access_denied(call: Call, request: AccessRequest, verdict: Verdict) -> ApiError:
     """The refusal of a call, in its service's words."""
     service = service_of(call)
+    if service == "sns":  # the code that its model has
+        return ApiError("AuthorizationErrorException", denial_text(request, verdict), status=403)
     if service in QUERY_SERVICES:
         return ApiError("AccessDenied", denial_text(request, verdict), status=403)
     status = 403 if service in _FORBIDDEN_IN_JSON else 400
@@ -138,6 +142,13 @@ def _tag_context(call: Call) -> Values:
     if call.event_name == "RemoveTags":
         return request_tag_context((), [key for key, _ in given])
     return request_tag_context(given, taken) if given or taken else {}
+
+
+def _sns_context(call: Call) -> Values:
+    """SNS's own condition keys (Service Authorization Reference, "Condition keys for Amazon SNS")."""
+    parameters = call.parameters or {}
+    values = {"sns:endpoint": parameters.get("Endpoint"), "sns:protocol": parameters.get("Protocol")}
+    return {key: (value,) for key, value in values.items() if value}
 
 
 def _iam_context(call: Call) -> Values:

@@ -10,6 +10,7 @@ from opentrail.aws.protocols import WireProtocol
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.events.classify import is_read_only
+from opentrail.events.data_events import is_data_event
 from opentrail.gateway.admit import Claim
 from opentrail.gateway.exchange import Incoming
 from opentrail.identity.principal import Principal, PrincipalType
@@ -59,4 +60,10 @@ def call_of(
 
 def parsed(call: Call, operation: Operation, parameters: Mapping[str, Any]) -> Call:
     """A call, now that its operation and parameters are known."""
-    return replace(call, event_name=operation.name, operation=operation, parameters=parameters)
+    return replace(
+        call,
+        event_name=operation.name,
+        operation=operation,
+        parameters=parameters,
+        management_event=not is_data_event(operation.service.name, operation.name),
+    )

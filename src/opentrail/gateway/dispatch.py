@@ -15,6 +15,8 @@ from opentrail.aws.validate import check
 from opentrail.clock import Clock
 from opentrail.errors import ApiError
 from opentrail.events.call import Call, Outcome
+from opentrail.events.call_facts import describe
+from opentrail.events.resource_arns import Place
 from opentrail.gateway.recording import Recording
 from opentrail.gateway.refusals import internal_failure
 from opentrail.journal import outbox
@@ -122,7 +124,12 @@ class Dispatcher:
 
     def refuse(self, hosted: Hosted, call: Call, error: ApiError) -> Executed:
         """A refusal, with its evidence."""
-        outcome = Outcome(completed_at=self._clock.now(), error_code=error.code, error_message=error.message)
+        outcome = Outcome(
+            completed_at=self._clock.now(),
+            error_code=error.code,
+            error_message=error.message,
+            resources=_data_resources(call),
+        )
         reply = hosted.wire.serialise_error(hosted.service, error, call.request_id)
         return Executed(reply, self._recording.drafts(call, outcome))
 
@@ -157,9 +164,18 @@ class Dispatcher:
             completed_at=self._clock.now(),
             response=answer.response,
             additional_event_data=answer.additional_event_data,
-            resources=answer.resources,
+            resources=answer.resources or _data_resources(call),
         )
+        if answer.region is not None:
+            call = replace(call, region=answer.region)
         if answer.caller is not None:
             call = replace(call, principal=answer.caller, account_id=answer.caller.account_id)
         drafts = self._recording.drafts(call, outcome, also_for=answer.also_for, routes=routes)
         return Executed(reply, drafts)
+
+
+def _data_resources(call: Call) -> tuple[Mapping[str, str], ...]:
+    """What a data event is about, by which selectors choose it; nothing for other calls."""
+    if call.management_event or call.operation is None:
+        return ()
+    return describe(call.operation, call.parameters, Place(call.account_id, call.region)).resources

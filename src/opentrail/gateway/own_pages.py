@@ -1,6 +1,6 @@
 """``/_opentrail/health``, ``ready`` and ``metrics``: for probes and people, unsigned, saying nothing secret."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -35,15 +35,21 @@ class MetricsPage:
 class OwnPages:
     """Answers the paths below ``/_opentrail/``."""
 
-    def __init__(self, version: str, reasons: Reasons, metrics: MetricsPage) -> None:
+    def __init__(
+        self, version: str, reasons: Reasons, metrics: MetricsPage, documents: Mapping[str, bytes] | None = None
+    ) -> None:
+        """``documents``: certificates (PEM) that are served to everybody, by their path."""
         self._version = version
         self._reasons = reasons
         self._metrics = metrics
+        self._documents = documents or {}
 
     def __call__(self, incoming: Incoming) -> Outgoing:
         """``health``: the process answers. ``ready``: it can serve calls, else 503 with the reasons. ``metrics``."""
         if incoming.head.method not in {"GET", "HEAD"}:
             return _page(405, {"error": "only GET is served here"})
+        if document := self._documents.get(incoming.head.path):
+            return Outgoing(200, {"content-type": "application/x-pem-file"}, document)
         match incoming.head.path:
             case "/_opentrail/health":
                 return _page(200, {"status": "ok", "version": self._version})

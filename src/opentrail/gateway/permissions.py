@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from opentrail.events.call import Call
+from opentrail.identity.authorization import ResourcePolicy
 from opentrail.identity.principal import PrincipalType
 
 Tags = Sequence[tuple[str, str]]
@@ -28,10 +29,11 @@ class Names(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource as its service knows it."""
+    """A resource as its service knows it. ``guard``: whose it is and its own policy, where its service has those."""
 
     arn: str
     tags: Tags = ()
+    guard: ResourcePolicy | None = None
 
 
 FindResource = Callable[[str, str, str, str], Resource | None]
@@ -46,6 +48,7 @@ class Permission:
     resource: str = "*"
     tags: Tags = ()
     passed_to: str = ""
+    guard: ResourcePolicy | None = None
 
 
 def nothing_known(_kind: str, _account_id: str, _region: str, _name: str) -> Resource | None:
@@ -61,14 +64,20 @@ def service_of(call: Call) -> str:
 def permissions(call: Call, names: Names, find: FindResource) -> Iterator[Permission]:
     """Every permission that a call takes, the call's own first."""
     service = service_of(call)
-    action = f"{service}:{call.event_name}"
+    action = (
+        _SNS_ACTIONS.get(call.event_name, f"SNS:{call.event_name}")
+        if service == "sns"
+        else f"{service}:{call.event_name}"
+    )
     found = [Resource(arn, _tags_of(arn, names)) for arn in _iam(call, names)] if service == "iam" else []
     if service == "sts":
         found = _sts(call)
+    elif service == "sns":
+        found = list(_sns(call, find))
     elif service in _MEMBERS:
         found = list(_of_service(call, service, find))
     for resource in found or [Resource("*")]:
-        yield Permission(action, resource.arn, resource.tags)
+        yield Permission(action, resource.arn, resource.tags, guard=resource.guard)
     yield from _passed_roles(call, service, names)
 
 
@@ -132,6 +141,24 @@ def _sts(call: Call) -> list[Resource]:
     if call.event_name == "GetFederationToken" and (name := parameters.get("Name")):
         return [Resource(f"arn:aws:sts::{call.account_id}:federated-user/{name}")]
     return []
+
+
+_SNS_ACTIONS = {"PublishBatch": "SNS:Publish"}  # it has no action of its own; SNS writes its prefix in capitals
+
+
+def _sns(call: Call, find: FindResource) -> Iterator[Resource]:
+    """The topic that a request is about, with its policy; a subscription is about its topic, without (Service
+    Authorization Reference: topics are the only resources, and their policies know no action on subscriptions).
+    """
+    parameters = call.parameters or {}
+    for member in ("TopicArn", "TargetArn", "ResourceArn", "Name"):
+        if name := parameters.get(member):
+            yield find("topic", call.account_id, call.region, name) or Resource(
+                name if name.startswith("arn:") else f"arn:aws:sns:{call.region}:{call.account_id}:{name}"
+            )
+            return
+    if arn := parameters.get("SubscriptionArn"):
+        yield Resource(arn.rpartition(":")[0] or arn)
 
 
 # Members that name one of IAM's resources by name: the kind of each, the most telling first.

@@ -14,6 +14,9 @@ from opentrail.gateway.admit import Dialect
 OWN_PATHS = "/_opentrail/"
 """Paths of our own on the endpoint; an underscore cannot start a bucket's name, so no S3 path is taken away."""
 
+SNS_LINKS = f"{OWN_PATHS}sns/"
+"""Where links in messages of SNS lead: calls without a signature, made by a browser."""
+
 _UNSIGNED_BYTES_MAX = 256 * 1024  # twice the largest legal one: a SAML assertion of 100,000 characters, escaped
 
 
@@ -47,6 +50,8 @@ def destination(head: RequestHead, authorization: Authorization | None, catalogu
 
     What carries none of these is S3: anonymous GETs of public objects, and browsers.
     """
+    if head.path == SNS_LINKS and head.method == "GET" and head.query.startswith("Action="):
+        return Destination("service", (catalogue.service("sns"),))
     if head.path.startswith(OWN_PATHS):
         return Destination("own")
     target = head.headers.get("x-amz-target")

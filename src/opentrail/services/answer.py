@@ -15,7 +15,8 @@ class Answer(Mapping[str, Any]):
     ``caller``: who the record says called, where the request itself did not tell (web identity and SAML); its account
     becomes the record's recipient. ``also_for``: accounts that get a copy of the record besides the caller's.
     ``resources``: entries of the record's ``resources`` (``accountId``, ``type``, ``ARN``, in this order; cloudtrail
-    fact sheet 1.5). ``additional_event_data``: members of the record's element of that name.
+    fact sheet 1.5). ``additional_event_data``: members of the record's element of that name. ``region``: where it
+    happened, where the request itself did not tell.
     """
 
     response: Mapping[str, Any] = field(repr=False)  # it may hold credentials
@@ -23,6 +24,7 @@ class Answer(Mapping[str, Any]):
     also_for: tuple[str, ...] = ()
     resources: tuple[Mapping[str, str], ...] = ()
     additional_event_data: Mapping[str, Any] | None = None
+    region: str | None = None
 
     def __getitem__(self, member: str) -> Any:
         return self.response[member]
