@@ -84,8 +84,8 @@ class IamWorld:
 
     def client(self, caller: Principal | None = None, region: str = "us-east-1") -> Any:
         """A boto3 client that calls as somebody; by default as the first account's root."""
-        who = caller or root_of(ACCOUNT)
-        client = _SESSION.client(self.served, region_name=region, config=Config(retries={"total_max_attempts": 1}))
+        who, name = caller or root_of(ACCOUNT), self.service.name
+        client = _SESSION.client(name, region_name=region, config=Config(retries={"total_max_attempts": 1}))
 
         def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
             reply = self._answer(request, who, region)
@@ -93,7 +93,7 @@ class IamWorld:
             answer._content = reply.body
             return answer
 
-        client.meta.events.register(f"before-send.{self.served}", send)
+        client.meta.events.register(f"before-send.{name}", send)
         return client
 
     def _answer(self, request: AWSPreparedRequest, who: Principal, region: str) -> Reply:
@@ -108,6 +108,7 @@ class IamWorld:
             parameters = self.wire.parse(operation, head, body)
             check(operation, parameters, error_code="ValidationError")
             call = replace(self.call(operation.name, who), operation=operation, parameters=parameters, region=region)
+            self.authorise(call)
             handler = self.handlers[operation.name]
             if handler.writes:
                 with self.database.unit() as unit:
@@ -118,6 +119,9 @@ class IamWorld:
             return self.wire.serialise(operation, result, "request-1")
         except ApiError as error:
             return self.wire.serialise_error(self.service, error, "request-1")
+
+    def authorise(self, call: Call) -> None:
+        """Nothing is refused here; worlds of services whose resources have policies ask them."""
 
     def call(self, name: str, who: Principal) -> Call:
         """A call of that operation by somebody, now."""
