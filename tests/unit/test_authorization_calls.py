@@ -91,6 +91,7 @@ def refused(call: Call, *statements: Mapping[str, Any]) -> ApiError | None:
 
 
 IAM, CM = f"arn:aws:iam::{HOME}", f"arn:aws:opsworks-cm:eu-west-1:{HOME}"
+TOPIC = f"arn:aws:sns:eu-west-1:{HOME}:logs"
 TRAIL = f"arn:aws:cloudtrail:eu-west-1:{HOME}:trail/audit"
 
 
@@ -125,6 +126,11 @@ TRAIL = f"arn:aws:cloudtrail:eu-west-1:{HOME}:trail/audit"
         ("cloudtrail", "AddTags", {"ResourceId": TRAIL, "TagsList": []}, TRAIL),
         ("cloudtrail", "CreateDashboard", {"Name": "d"}, f"arn:aws:cloudtrail:eu-west-1:{HOME}:dashboard/d"),
         ("cloudtrail", "LookupEvents", {}, "*"),
+        ("sns", "ListTopics", {}, "*"),
+        ("sns", "CreateTopic", {"Name": "t"}, f"arn:aws:sns:eu-west-1:{HOME}:t"),
+        ("sns", "Publish", {"TargetArn": TOPIC, "Message": "m"}, TOPIC),
+        ("sns", "TagResource", {"ResourceArn": TOPIC, "Tags": []}, TOPIC),
+        ("sns", "Unsubscribe", {"SubscriptionArn": f"{TOPIC}:id"}, TOPIC),
         ("opsworks-cm", "DescribeServers", {}, "*"),
         ("opsworks-cm", "DescribeServers", {"ServerName": "chef"}, SERVER),
         ("opsworks-cm", "DeleteServer", {"ServerName": "other"}, f"{CM}:server/other/*"),
@@ -136,7 +142,27 @@ def test_a_call_is_about_the_resource_that_it_names(
     service: str, name: str, parameters: dict[str, Any], resource: str
 ) -> None:
     """The action is signing name and operation; the resource is found, or has the ARN that it would have."""
-    assert needed(call_of(service, name, **parameters)) == [(f"{service}:{name}", resource)]
+    prefix = "SNS" if service == "sns" else service
+    assert needed(call_of(service, name, **parameters)) == [(f"{prefix}:{name}", resource)]
+
+
+def test_a_batch_takes_the_permission_to_publish_and_conditions_see_the_endpoint() -> None:
+    """PublishBatch has no action of its own; sns:Protocol and sns:Endpoint hold for Subscribe; SNS has its own code."""
+    assert needed(call_of("sns", "PublishBatch", TopicArn=TOPIC)) == [("SNS:Publish", TOPIC)]
+    only_https = {
+        "Effect": "Allow",
+        "Action": "sns:Subscribe",
+        "Resource": TOPIC,
+        "Condition": {"StringEquals": {"sns:Protocol": "https"}, "StringLike": {"sns:Endpoint": "https://x/*"}},
+    }
+    assert (
+        refused(call_of("sns", "Subscribe", TopicArn=TOPIC, Protocol="https", Endpoint="https://x/y"), only_https)
+        is None
+    )
+    error = refused(call_of("sns", "Subscribe", TopicArn=TOPIC, Protocol="http", Endpoint="http://x/y"), only_https)
+    assert error is not None
+    assert (error.code, error.status) == ("AuthorizationErrorException", 403)
+    assert "is not authorized to perform: SNS:Subscribe on resource" in error.message
 
 
 def test_several_resources_are_all_asked_for() -> None:

@@ -14,9 +14,10 @@ from opentrail.identity.policy import Policy, parse
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.services.cloudtrail.service import CloudTrailService
 from opentrail.services.operation import handlers_of
-from opentrail.state.database import Database
+from opentrail.state.database import Database, Unit
 from opentrail.state.sealing import Seal
 from opentrail.trails.bucket_access import BucketPolicyMode
+from opentrail.trails.notification import Notification, Publisher
 from opentrail.trails.store import DeliveryStatus, DigestStatus, Trails
 from opentrail.trails.trail import Trail
 from tests.support.key_commits import KeyCommits
@@ -70,6 +71,11 @@ class World:
         self.clock = StoppedClock()
         seal = Seal(bytes(32), SystemEntropy())
         self.keyring = Keyring(self.database, seal, self.clock, KeyCommits(self.database))
+        self._mode = mode
+        self.serve()
+
+    def serve(self, publisher: Publisher | None = None) -> None:
+        """Serve, with a way to topics or without one."""
         self.handlers = handlers_of(
             CloudTrailService(
                 trails=self.trails,
@@ -78,7 +84,8 @@ class World:
                 keys=self.keyring,
                 clock=self.clock,
                 entropy=SystemEntropy(),
-                mode=mode,
+                mode=self._mode,
+                publisher=publisher,
             )
         )
 
@@ -178,6 +185,69 @@ def test_create_trail_refuses_what_it_cannot_do(world: World, settings: dict[str
 def test_settings_that_are_off_are_no_refusal(world: World) -> None:
     """Unavailable settings that are off or empty pass, because they change nothing."""
     world.create(EnableLogFileValidation=False, IsOrganizationTrail=False, SnsTopicName="", KmsKeyId="", S3KeyPrefix="")
+
+
+class Topics:
+    """A publisher that notes down what it is given, or refuses."""
+
+    def __init__(self) -> None:
+        self.told: list[Notification] = []
+        self.problem: OutboundError | None = None
+
+    def publish(self, unit: Unit, notification: Notification) -> None:
+        if self.problem is not None:
+            raise self.problem
+        self.told.append(notification)
+
+
+def test_a_topic_is_validated_shown_changed_and_cleared() -> None:
+    """A name means the trail's account and region; each topic that is set gets the validation message."""
+    world, topics = World(), Topics()
+    world.serve(topics)
+    logs = f"arn:aws:sns:us-east-1:{ACCOUNT}:logs"
+    other = f"arn:aws:sns:eu-west-1:{OTHER}:other"
+    created = world.create(SnsTopicName="logs")
+    assert (created["SnsTopicName"], created["SnsTopicARN"]) == ("logs", logs)
+    assert world.call("UpdateTrail", Name="audit", S3KeyPrefix="p")["SnsTopicARN"] == logs
+    world.call("UpdateTrail", Name="audit", SnsTopicName=other)
+    shown = world.call("GetTrail", Name="audit")["Trail"]
+    assert (shown["SnsTopicName"], shown["SnsTopicARN"]) == ("other", other)
+    text = "CloudTrail validation message."
+    assert topics.told == [Notification(logs, text, ARN), Notification(other, text, ARN)]
+    assert "SnsTopicARN" not in world.call("UpdateTrail", Name="audit", SnsTopicName="")
+    assert world.only_trail().sns_topic_arn is None
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("AuthorizationError", "InsufficientSnsTopicPolicyException"),
+        ("NotFound", "InsufficientSnsTopicPolicyException"),
+        ("RequestTimeout", "ServiceUnavailable"),
+    ],
+)
+def test_a_topic_that_cannot_be_told_changes_nothing(code: str, told: str) -> None:
+    """Neither with CreateTrail nor with UpdateTrail."""
+    world, topics = World(), Topics()
+    world.serve(topics)
+    world.create()
+    topics.problem = OutboundError(code, "no")
+    assert refusal(world, "UpdateTrail", Name="audit", SnsTopicName="logs")[0] == told
+    assert refusal(world, "CreateTrail", Name="second", S3BucketName="logs-bucket", SnsTopicName="logs")[0] == told
+
+
+def test_the_status_says_how_the_topic_was_told(world: World) -> None:
+    """Time and error of the last notification, beside those of the last delivery."""
+    world.create()
+    trail_id = world.only_trail().trail_id
+    with world.database.unit() as unit:
+        told = DeliveryStatus().delivered(NOW).failed(NOW + timedelta(seconds=5), "AuthorizationError")
+        world.trails.put_notification_status(unit, trail_id, told)
+    status = world.call("GetTrailStatus", Name="audit")
+    assert (status["LatestNotificationTime"], status["LatestNotificationError"]) == (NOW, "AuthorizationError")
+    assert status["LatestNotificationAttemptTime"] == "2026-11-23T12:00:05Z"
+    assert status["LatestNotificationAttemptSucceeded"] == "2026-11-23T12:00:00Z"
+    assert "LatestDeliveryTime" not in status
 
 
 def test_a_missing_bucket_has_cloudtrails_message(world: World) -> None:

@@ -128,3 +128,21 @@ def test_an_upstream_that_makes_no_sense_is_refused(tmp_path: Path, text: str, t
     with pytest.raises(ConfigError) as caught:
         load(file, {})
     assert any(told in problem for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('queue_policy = "never"', "sns.queue_policy must be"),
+        ('blocked_networks = "10.0.0.0/99"', "sns.blocked_networks must be"),
+        ('endpoint = "https://trail.example/path"', "sns.endpoint must be"),
+        ('smtp = "http://mail.example"\nsmtp_from = "a@b"', "sns.smtp must be"),
+        ('smtp = "smtp://mail.example"', "sns.smtp and sns.smtp_from go together"),
+    ],
+)
+def test_settings_of_sns_are_checked(tmp_path: Path, text: str, sentence: str) -> None:
+    """Before any port opens."""
+    file = tmp_path / "opentrail.toml"
+    file.write_text(f"[sns]\n{text}\n")
+    with pytest.raises(ConfigError, match=sentence):
+        load(file, {})
