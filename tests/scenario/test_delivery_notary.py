@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from opentrail.delivery.digests import Digests
+from opentrail.delivery.digests import Digests, digests_table
 from opentrail.errors import OutboundError
 from opentrail.journal import cursors
 from opentrail.state.database import Unit
@@ -236,7 +236,9 @@ def test_a_new_trail_with_an_old_name_never_meets_the_old_ones_keys(world: Notar
 
 
 def test_key_pairs_rotate_within_a_chain(tmp_path: Path, store: MemoryObjectStore) -> None:
-    """Over sixty days three pairs sign, each from a day before the last one expires; everything stays valid."""
+    """Over sixty days three pairs sign, each from a day before the last one expires; everything stays valid, and of
+    what is in the bucket only a week's is kept beside it.
+    """
     world = NotaryWorld(tmp_path, store, digest_interval_s=43_200)
     trail = started(world)
     for _ in range(60):
@@ -250,6 +252,10 @@ def test_key_pairs_rotate_within_a_chain(tmp_path: Path, store: MemoryObjectStor
     world.restart()
     verdict = world.verdict(trail)
     assert (verdict.digests_valid, verdict.logs_valid, verdict.invalid) == (60 * 2 + 1, 60, ())
+    with world.database.read() as connection:
+        kept = connection.execute(digests_table.select()).all()
+    assert len(kept) <= 7 * 2 + 2
+    assert all(row.body is None for row in kept)
     recent = world.verdict(trail, start=START + timedelta(days=40))
     assert (recent.digests_valid, recent.invalid) == (20 * 2 + 1, ())
     world.close()
@@ -385,6 +391,24 @@ def test_turning_validation_off_and_on_is_the_way_out_of_a_taken_key(
     store.delete(BUCKET, taken)
     verdict = world.verdict(trail)
     assert (verdict.digests_valid, verdict.logs_valid, verdict.invalid) == (4, 1, ())
+
+
+def test_a_strange_object_in_one_region_holds_no_other_up(world: NotaryWorld, store: MemoryObjectStore) -> None:
+    """The finding is shown, and the other region's chain goes on every hour."""
+    trail = started(world, is_multi_region=True)
+    busy_hours(world, 1, IRELAND)
+    last = world.digests("eu-west-1")[-1]
+    taken = last.key.replace("20261123T121030Z", "20261123T131030Z")
+    store.put(BUCKET, taken, b"strange", content_type="text/plain")
+    busy_hours(world, 3)
+    assert world.trails.digest_status("t1").latest_error == "IntegrityError"
+    store.delete(BUCKET, taken)
+    assert [digest.key for digest in world.digests("eu-west-1")] == [last.key]
+    assert [digest.interval[1][11:13] for digest in world.digests()] == ["12", "13", "14", "15", "16"]
+    world.hours(1)
+    assert world.trails.digest_status("t1").latest_error is None
+    for region in ("us-east-1", "eu-west-1"):
+        assert world.verdict(trail, region).is_whole
 
 
 class Crash(Exception):

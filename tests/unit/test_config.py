@@ -39,7 +39,10 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     """Unknown sections, unknown names, wrong types and contradictions come in one error."""
     file = tmp_path / "opentrail.toml"
-    file.write_text('[gateway]\nport = "x"\ntls_key = "k"\nnope = 1\n[other]\na = 1\n[delivery]\ninterval_s = 0.5\n')
+    file.write_text(
+        '[gateway]\nport = "x"\ntls_key = "k"\nnope = 1\n[other]\na = 1\n[delivery]\ninterval_s = 0.5\n'
+        "digest_interval_s = 0\ndigest_key_validity_s = -1\n"
+    )
     with pytest.raises(ConfigError) as caught:
         load(file, {"OPENTRAIL_LOG_COLOUR": "red"})
     told = "\n".join(caught.value.problems)
@@ -48,7 +51,9 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         "gateway.tls_certificate",
         "gateway.nope",
         "[other]",
-        "interval_s",
+        "delivery.interval_s",
+        "delivery.digest_interval_s must",
+        "delivery.digest_key_validity_s must",
         "OPENTRAIL_LOG_COLOUR",
     ):
         assert part in told

@@ -225,7 +225,7 @@ class Digests:
             unit.execute(sa.delete(chains_table).where(of_chain))
 
     def abandon(self, unit: Unit, trail_id: str) -> None:
-        """Give up what a deleted trail's bucket does not take."""
+        """Give up a trail's chains, what waits, and what is not in the bucket; nothing is left to be delivered."""
         for table in (files_table, chains_table):
             unit.execute(sa.delete(table).where(table.c.trail_id == trail_id))
         unmarked = digests_table.c.marked_at.is_(None)

@@ -22,7 +22,7 @@ from opentrail.delivery.digests import Digests, PendingDigest, StreamName
 from opentrail.delivery.keyring import Keyring, SigningKey
 from opentrail.delivery.object_keys import DigestFileKey
 from opentrail.delivery.plans import Plans
-from opentrail.errors import OutboundError
+from opentrail.errors import IntegrityError, OutboundError
 from opentrail.state.database import Database, Unit
 from opentrail.trails.store import DigestStatus, Trails
 from opentrail.trails.trail import Trail
@@ -74,17 +74,20 @@ class Scribe:
     def advance(self, trail_id: str) -> None:
         """Deliver every digest of a trail that is due, oldest first.
 
-        Raises OutboundError where the bucket refuses or cannot be reached, IntegrityError where the key holds something
-        else. Either way what is planned stays planned.
+        Raises OutboundError where the bucket refuses or cannot be reached, IntegrityError where a key holds something
+        else, which holds up no other stream. Either way what is planned stays planned.
         """
         while (trail := self.trails.snapshot.get(trail_id)) is not None and not self.stopping():
-            for pending in self.digests.pending(trail_id):
-                self._carry(trail, pending)
-            found = list(self.due(trail, self.digests.chains(), self.digests.waiting()))
-            for stream, wanted in found:
-                self._plan(stream, wanted)
-            if not found:
-                return
+            stuck = self._carry_pending(trail)
+            found = self.due(trail, self.digests.chains(), self.digests.waiting())
+            wanted = [(stream, interval) for stream, interval in found if stream.partition not in stuck]
+            for stream, interval in wanted:
+                self._plan(stream, interval)
+            if wanted:
+                continue
+            if stuck:
+                raise next(iter(stuck.values()))
+            return
 
     def due(
         self, trail: Trail, chains: Mapping[StreamId, Chain], waiting: Mapping[StreamId, datetime]
@@ -158,6 +161,16 @@ class Scribe:
     def _sign(self, unit: Unit, digest_id: int, stream: StreamName, place: tuple[str, str], signer: SigningKey) -> None:
         digest = self.digests.describe(unit, digest_id, stream.account_id, *place)
         self.digests.plan(unit, digest_id, digest, signed(digest, signer))
+
+    def _carry_pending(self, trail: Trail) -> dict[str, IntegrityError]:
+        """Put what is planned; answers what was found where a key holds something else, by partition."""
+        stuck: dict[str, IntegrityError] = {}
+        for pending in self.digests.pending(trail.trail_id):
+            try:
+                self._carry(trail, pending)
+            except IntegrityError as error:
+                stuck[pending.partition] = error
+        return stuck
 
     def _carry(self, trail: Trail, pending: PendingDigest) -> None:
         file = pending.file
