@@ -60,9 +60,9 @@ trails_table = sa.Table(
     sa.Column("deleted_at", Instant),
     sa.Column("tags", sa.Text, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
-    sa.Column("sns_topic_arn", sa.Text),
     sa.Column("selectors", sa.Text),  # as ``selectors.text_of`` writes them: null for those of a new trail
     sa.Column("validated_since", Instant),
+    sa.Column("sns_topic_arn", sa.Text),
 )
 sa.Index(
     "trails_live_name",
