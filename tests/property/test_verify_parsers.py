@@ -5,12 +5,15 @@ import json
 import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opentrail.errors import OutboundError
+from opentrail.storage.listings import read_listing
 from opentrail.verify.chain import Horizon, Link, Signed, walk
 from opentrail.verify.coverage import ListedFiles
 from opentrail.verify.digest import Digest, DigestProblem, LogEntry, Previous, read_digest
@@ -292,6 +295,29 @@ def _instant(hour: int) -> datetime:
 
 def _key(stamp: int) -> str:
     return f"AWSLogs/1/CloudTrail-Digest/r/Y/M/D/{stamp}"
+
+
+@given(st.binary(max_size=200) | st.text(max_size=60).map(lambda text: f"<a><Contents>{text}</Contents></a>".encode()))
+def test_arbitrary_answers_are_listings_or_outbound_errors(answer: bytes) -> None:
+    """A server that is no S3 is told apart from an empty bucket."""
+    try:
+        assert not read_listing(answer).entries
+    except OutboundError as error:
+        assert error.code == "InvalidListing"
+
+
+@given(st.lists(st.text(min_size=1, max_size=20), max_size=5), st.booleans())
+def test_listings_are_read_back(keys: list[str], encoded: bool) -> None:
+    """Any key travels percent-encoded; a page that is not the last names the next one."""
+    lines = "".join(
+        f"<Contents><Key>{quote(key)}</Key><Size>7</Size><LastModified>2026-11-25T10:00:00.000Z</LastModified></Contents>"
+        for key in keys
+    )
+    end = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>" if encoded else ""
+    space = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"' if encoded else ""
+    page = read_listing(f"<L{space}><EncodingType>url</EncodingType>{lines}{end}</L>".encode())
+    assert [entry.key for entry in page.entries] == keys
+    assert page.next_token == ("t" if encoded else None)
 
 
 @given(st.lists(st.text(max_size=10), max_size=20), st.text(max_size=10))

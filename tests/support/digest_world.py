@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from opentrail.errors import OutboundError
-from opentrail.storage.reading import ObjectEntry, OpenObject
+from opentrail.storage.listings import ObjectEntry
+from opentrail.storage.reading import OpenObject
 
 ACCOUNT = "111122223333"
 BUCKET = "trail-bucket"

@@ -50,6 +50,7 @@ def report_on(reader: MemoryReader, of: Trail, /, *pairs: KeyPair, **question: A
         now=of.now + MINUTES,
         secret=b"s" * 32,
         workers=4,
+        sleep=lambda _: None,
     )
 
 
@@ -442,13 +443,8 @@ def test_what_the_store_keeps_back_is_named(reader: MemoryReader, trail: Trail) 
     ]
 
 
-def test_a_store_that_stays_away_ends_the_validation(
-    reader: MemoryReader, trail: Trail, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_stays_away_ends_the_validation(reader: MemoryReader, trail: Trail) -> None:
     """A busy store is asked again; one that never answers is no reason to accuse anybody."""
-    from opentrail.verify import fetching
-
-    monkeypatch.setattr(fetching, "_FIRST_PAUSE_S", 0.0)
     reader.busy = 3
     assert report_on(reader, trail).whole
     reader.busy = 10_000

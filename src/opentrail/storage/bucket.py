@@ -146,7 +146,7 @@ class S3ObjectStore:
             "IfNoneMatch": "*" if only_if_absent else None,
         }
         arguments: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
-        with translated({"412": PRECONDITION_FAILED}):
+        with _translated({"412": PRECONDITION_FAILED}):
             answer = self._client().put_object(
                 Bucket=bucket,
                 Key=key,
@@ -159,13 +159,13 @@ class S3ObjectStore:
         return answer["ETag"].strip('"')
 
     def get(self, bucket: str, key: str) -> bytes:
-        with translated({"404": "NoSuchKey", "403": "AccessDenied"}):
+        with _translated({"404": "NoSuchKey", "403": "AccessDenied"}):
             content: bytes = self._client().get_object(Bucket=bucket, Key=key)["Body"].read()
             return content
 
     def head(self, bucket: str, key: str) -> ObjectHead | None:
         try:
-            with translated(_HEAD_OBJECT_CODES):
+            with _translated(_HEAD_OBJECT_CODES):
                 answer = self._client().head_object(Bucket=bucket, Key=key)
         except OutboundError as error:
             if error.code in ("NoSuchKey", "NoSuchBucket"):
@@ -181,13 +181,13 @@ class S3ObjectStore:
         )
 
     def delete(self, bucket: str, key: str) -> None:
-        with translated({}):
+        with _translated({}):
             self._client().delete_object(Bucket=bucket, Key=key)
 
     def list_keys(self, bucket: str, prefix: str) -> Iterator[str]:
         token: dict[str, Any] = {}
         while True:
-            with translated({}):
+            with _translated({}):
                 page = self._client().list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
             for entry in page.get("Contents", []):
                 yield entry["Key"]
@@ -197,7 +197,7 @@ class S3ObjectStore:
 
     def bucket_exists(self, bucket: str) -> bool:
         try:
-            with translated(_HEAD_BUCKET_CODES):
+            with _translated(_HEAD_BUCKET_CODES):
                 self._client().head_bucket(Bucket=bucket)
         except OutboundError as error:
             if error.code == "NoSuchBucket":
@@ -210,7 +210,7 @@ class S3ObjectStore:
         arguments: dict[str, Any] = {}
         if self._region != "us-east-1":
             arguments["CreateBucketConfiguration"] = {"LocationConstraint": self._region}
-        with translated({}):
+        with _translated({}):
             self._client().create_bucket(Bucket=bucket, **arguments)
 
     def _client(self) -> "S3Client":
@@ -259,7 +259,7 @@ def _content_md5(body: bytes | BinaryIO) -> str:
 
 
 @contextmanager
-def translated(codes: Mapping[str, str]) -> Iterator[None]:
+def _translated(codes: Mapping[str, str]) -> Iterator[None]:
     """Turn the client library's errors into OutboundError; ``codes`` names what a bare HTTP status means for this
     call.
     """

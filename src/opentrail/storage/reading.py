@@ -1,42 +1,34 @@
 """Reading a bucket of somebody else's: a port (whole streams, metadata, listings), and any S3 behind it.
 
 Reading only: nothing here writes. An object comes in pieces as it arrives, byte for byte as stored, so that memory does
-not grow with objects. GETs are signed and sent by hand over botocore's connection pool, because its client costs about
-a millisecond of CPU per object, more than checking one (measured); listings, which are few, go through the client.
-Nothing is retried here; ``retryable`` of the error says whether the whole object may be asked for again.
+not grow with objects. Requests are signed and sent by hand over botocore's connection pool, because its client costs
+about a millisecond of CPU per object and a fifth of one per line of a listing, more than checking a file (measured).
+A listing's page is asked for again while the store is busy. An object is not, because its reader would have to
+begin anew: ``retryable`` of the error says whether that may help.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, urlsplit
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree
 
 from opentrail.aws.sigv4 import Scope, SigningKeys, sign
 from opentrail.clock import Clock
 from opentrail.errors import ConfigError, OutboundError
-from opentrail.storage.bucket import CONNECTION_ERROR, translated
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from opentrail.storage.bucket import CONNECTION_ERROR
+from opentrail.storage.listings import ListingPage, ObjectEntry, read_listing
+from opentrail.storage.patience import patiently
 
 PIECE_BYTES = 64 * 1024
 _METADATA_PREFIX = "x-amz-meta-"
 _EMPTY_SHA256 = sha256(b"").hexdigest()
 _MAX_ERROR_BYTES = 64 * 1024
 _RETRYABLE_STATUSES = frozenset({429, 500, 502, 503, 504})
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectEntry:
-    """One line of a listing; ``modified_at`` is when the store took the object (aware)."""
-
-    key: str
-    size_bytes: int
-    modified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +65,16 @@ class S3ObjectReader:
     Raises ConfigError where the session has no credentials.
     """
 
-    def __init__(self, session: Any, clock: Clock, *, endpoint: str | None, region: str, connections: int) -> None:
+    def __init__(
+        self,
+        session: Any,
+        clock: Clock,
+        *,
+        endpoint: str | None,
+        region: str,
+        connections: int,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         from botocore.config import Config
         from botocore.httpsession import URLLib3Session
         from botocore.utils import get_environ_proxies
@@ -82,10 +83,11 @@ class S3ObjectReader:
         if self._credentials is None:
             raise ConfigError("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
         self._clock = clock
+        self._sleep = sleep
         self._region = region
-        config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 5, "mode": "standard"})
-        self._client: S3Client = session.client("s3", endpoint_url=endpoint, region_name=region, config=config)
-        base = self._client.meta.endpoint_url
+        # A client is made only to learn the endpoint, which profiles, variables and partitions have a say in.
+        config = Config(s3={"addressing_style": "path"})
+        base = session.client("s3", endpoint_url=endpoint, region_name=region, config=config).meta.endpoint_url
         parts = urlsplit(base)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._host = parts.netloc
@@ -113,28 +115,34 @@ class S3ObjectReader:
             answer.raw.release_conn() if answer.raw.isclosed() else answer.raw.close()
 
     def list_objects(self, bucket: str, prefix: str, after: str = "") -> Iterator[ObjectEntry]:
-        more: dict[str, Any] = {"StartAfter": after} if after else {}
-        while True:
-            with translated({}):
-                page = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
-            for entry in page.get("Contents", []):
-                yield ObjectEntry(entry["Key"], entry["Size"], entry["LastModified"])
-            if not page.get("IsTruncated"):
-                return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+        for page in self._pages(bucket, {"prefix": prefix} | ({"start-after": after} if after else {})):
+            yield from page.entries
 
     def list_folders(self, bucket: str, prefix: str) -> list[str]:
-        found: list[str] = []
-        more: dict[str, Any] = {}
-        while True:
-            with translated({}):
-                page = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/", **more)
-            found += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
-            if not page.get("IsTruncated"):
-                return found
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+        pages = self._pages(bucket, {"prefix": prefix, "delimiter": "/"})
+        return [folder for page in pages for folder in page.folders]
 
-    def _get(self, path: str) -> Any:
+    def _pages(self, bucket: str, query: Mapping[str, str]) -> Iterator[ListingPage]:
+        more: dict[str, str] = {}
+        while True:
+            # Keys may hold characters that XML cannot, so they are asked for percent-encoded, as botocore does.
+            asked = urlencode({"list-type": "2", "encoding-type": "url", **query, **more}, quote_via=quote, safe="~")
+            page = patiently(partial(self._page, bucket, asked), self._sleep)
+            yield page
+            if page.next_token is None:
+                return
+            more = {"continuation-token": page.next_token}
+
+    def _page(self, bucket: str, query: str) -> ListingPage:
+        answer = self._get(f"{self._root}/{quote(bucket, safe='')}", query)
+        try:
+            if answer.status_code != 200:
+                raise _refused(answer.status_code, _error_body(answer.raw))
+            return read_listing(b"".join(_pieces(answer.raw, None)))
+        finally:
+            answer.raw.release_conn()
+
+    def _get(self, path: str, query: str = "") -> Any:
         from botocore.awsrequest import AWSPreparedRequest, HeadersDict
         from botocore.exceptions import BotoCoreError
 
@@ -147,7 +155,7 @@ class S3ObjectReader:
         headers |= sign(
             "GET",
             path,
-            "",
+            query,
             headers,
             key=self._signing_keys.get(frozen.access_key, frozen.secret_key, scope),
             access_key_id=frozen.access_key,
@@ -156,7 +164,11 @@ class S3ObjectReader:
             payload_hash=_EMPTY_SHA256,
         )
         request = AWSPreparedRequest(
-            method="GET", url=self._origin + path, headers=HeadersDict(headers), body=None, stream_output=True
+            method="GET",
+            url=f"{self._origin}{path}{'?' if query else ''}{query}",
+            headers=HeadersDict(headers),
+            body=None,
+            stream_output=True,
         )
         try:
             return self._http.send(request)

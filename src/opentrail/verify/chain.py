@@ -269,7 +269,7 @@ def _folder_of_chain(location: Location) -> tuple[str, str]:
 
 
 def _usual_interval(links: Sequence[Link]) -> timedelta:
-    """The median interval of the authentic digests, a day at most; an hour without any. Starting ones do not count."""
+    """The median interval of the authentic digests but starting ones; a day at most, an hour without any."""
     lengths = sorted(link.stamp - link.signed.start for link in links if link.signed and link.signed.previous)
     return min(max(lengths[len(lengths) // 2], timedelta(seconds=1)), _LONGEST_INTERVAL) if lengths else _USUAL_INTERVAL
 

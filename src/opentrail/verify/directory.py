@@ -13,7 +13,8 @@ from pathlib import Path
 import orjson
 
 from opentrail.errors import OutboundError
-from opentrail.storage.reading import PIECE_BYTES, ObjectEntry, OpenObject
+from opentrail.storage.listings import ObjectEntry
+from opentrail.storage.reading import PIECE_BYTES, OpenObject
 
 SIDECAR_SUFFIX = ".metadata.json"
 _SIDECAR_BYTES_MAX = 64 * 1024

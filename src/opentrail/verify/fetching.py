@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Self, TypeVar
 
 from opentrail.errors import OutboundError
+from opentrail.storage.patience import patiently
 from opentrail.storage.reading import ObjectReader
 from opentrail.verify.digest import MAX_DIGEST_BYTES, Digest, DigestProblem, Found, LogEntry, judge, read_digest
 from opentrail.verify.findings import Finding, Kind
@@ -19,8 +20,6 @@ from opentrail.verify.inflate import Flaw, FlawedGzip, inflate
 from opentrail.verify.keys import KeyRing
 from opentrail.verify.log_files import check_log, missing_log, unreadable_log
 
-_ATTEMPTS = 5
-_FIRST_PAUSE_S = 0.2
 _GONE = "NoSuchKey"
 _NOT_THERE = frozenset({_GONE, "NoSuchBucket"})
 
@@ -73,7 +72,7 @@ class Fetcher:
     def digest(self, found: Found, ring: KeyRing) -> Examined:
         """Fetch a digest file and judge it. Raises OutboundError where the store does not answer."""
         try:
-            content, metadata = self._patiently(lambda: self._digest_content(found))
+            content, metadata = patiently(lambda: self._digest_content(found), self._sleep)
             digest = read_digest(content)
         except OutboundError as error:
             if error.retryable:
@@ -93,7 +92,7 @@ class Fetcher:
     def log(self, entry: LogEntry, when: datetime) -> Finding | None:
         """Fetch a log file and judge it. Raises OutboundError where the store does not answer."""
         try:
-            return self._patiently(lambda: self._check_log(entry, when))
+            return patiently(lambda: self._check_log(entry, when), self._sleep)
         except OutboundError as error:
             if error.retryable:
                 raise
@@ -106,17 +105,6 @@ class Fetcher:
     def _check_log(self, entry: LogEntry, when: datetime) -> Finding | None:
         with self._reader.open(entry.location.bucket, entry.location.key) as opened:
             return check_log(entry, when, opened.pieces)
-
-    def _patiently(self, work: Callable[[], _Result]) -> _Result:
-        """Again, after a growing pause, while the store says that it may help."""
-        for attempt in range(_ATTEMPTS - 1):
-            try:
-                return work()
-            except OutboundError as error:
-                if not error.retryable:
-                    raise
-            self._sleep(_FIRST_PAUSE_S * 2**attempt)
-        return work()
 
 
 _FLAWS = {

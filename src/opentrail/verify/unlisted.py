@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from opentrail.storage.reading import ObjectEntry, ObjectReader
+from opentrail.storage.listings import ObjectEntry
+from opentrail.storage.reading import ObjectReader
 from opentrail.verify.coverage import ListedFiles, Standing, standing_of
 from opentrail.verify.findings import Finding, Kind, Location, Note, NoteKind
 from opentrail.verify.object_keys import LOG_KINDS, AccountRegion, before_day, parse_log_key

@@ -5,6 +5,7 @@ newest first, with the log files they list; walk each chain; then list the log f
 no digest file mentions. Memory grows with digest files (about a kilobyte each) and findings, not with log files.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -82,11 +83,12 @@ def validate(
     secret: bytes,
     workers: int = 16,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Report:
     """Validate what a question asks for. Raises OutboundError where the store or CloudTrail do not answer, or refuse
     what everything depends on, and ConfigError where the prefix is too wide. ``secret`` is 32 random bytes of this run.
     """
-    with Fetcher(reader, workers) as fetcher:
+    with Fetcher(reader, workers, sleep) as fetcher:
         return _Validation(question, reader, keys, fetcher, now, secret, on_progress).run()
 
 
