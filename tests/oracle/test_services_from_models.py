@@ -99,6 +99,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: ModelUpstream) -
     settings = {
         "OPENTRAIL_UPSTREAM_DEFAULT_ENDPOINT": upstream.endpoint,
         "OPENTRAIL_UPSTREAM_DEFAULT_CREDENTIALS": "account",
+        "OPENTRAIL_UPSTREAM_DEFAULT_SERVICES": "*, sns",  # which OpenTrail would serve itself
     }
     home: Path = tmp_path_factory.mktemp("services") / "home"
     with running(home, settings) as started:

@@ -159,7 +159,13 @@ def _set_up(gateway: Gateway, sqs: Any, subscriber: Subscriber) -> str:
     assert sns.create_topic(Name="logs")["TopicArn"] == TOPIC
     queue_url: str = sqs.create_queue(QueueName="logs", Attributes={"Policy": _queue_policy()})["QueueUrl"]
     sns.subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=QUEUE)
-    sns.subscribe(TopicArn=TOPIC, Protocol="https", Endpoint=f"https://localhost:{subscriber.port}/sns")
+    patient = {"healthyRetryPolicy": {"numRetries": 100, "minDelayTarget": 1, "maxDelayTarget": 1}}
+    sns.subscribe(
+        TopicArn=TOPIC,
+        Protocol="https",
+        Endpoint=f"https://localhost:{subscriber.port}/sns",
+        Attributes={"DeliveryPolicy": json.dumps(patient)},
+    )
 
     def confirmed() -> bool:
         states = sns.list_subscriptions_by_topic(TopicArn=TOPIC)["Subscriptions"]
@@ -200,7 +206,8 @@ def test_the_aws_cli_and_links_drive_the_api_and_each_call_is_recorded(
         envelope = subscriber.notifications()[0]
         assert (envelope["Message"], envelope["Subject"]) == ("canary-message", "canary-subject")
         fetch(envelope["UnsubscribeURL"])
-        assert cli("list-subscriptions-by-topic", "--topic-arn", topic)["Subscriptions"] == []
+        sns = gateway.client("sns")
+        assert sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
         refused = gateway.cli(
             "sns", "create-platform-application", "--name", "n", "--platform", "GCM", "--attributes", "a=b"
         )
@@ -209,7 +216,7 @@ def test_the_aws_cli_and_links_drive_the_api_and_each_call_is_recorded(
         gateway.import_key("222222222222", stranger, "--root")
         with pytest.raises(ClientError, match="AuthorizationError"):
             gateway.client("sns", stranger).publish(TopicArn=topic, Message="m")
-        cli("delete-topic", "--topic-arn", topic)
+        sns.delete_topic(TopicArn=topic)
         _until(lambda: "DeleteTopic" in {record["eventName"] for record in _sns_records(gateway)}, "the records arrive")
         records = {record["eventName"]: record for record in _sns_records(gateway)}
     assert "canary" not in json.dumps(records)

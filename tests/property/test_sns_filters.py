@@ -47,7 +47,7 @@ _BODIES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(policy=st.one_of(_NESTED, _ALTERNATIVES), body=_BODIES)
 def test_bodies_are_matched_as_the_naive_evaluator_does(policy: dict[str, Any], body: dict[str, Any]) -> None:
     """The same verdict for every policy that is taken."""

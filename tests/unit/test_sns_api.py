@@ -74,6 +74,7 @@ def test_a_topic_is_made_once_shown_and_deleted(world: SnsWorld) -> None:
         ("subscribe", {"TopicArn": TOPIC, "Protocol": "sqs", "Endpoint": f"{QUEUE}.fifo"}),
         ("subscribe", {"TopicArn": TOPIC, "Protocol": "https", "Endpoint": "http://reader.example/"}),
         ("subscribe", {"TopicArn": TOPIC, "Protocol": "https", "Endpoint": "https:///nowhere"}),
+        ("subscribe", {"TopicArn": TOPIC, "Protocol": "https", "Endpoint": "https://user:secret@reader.example/"}),
         ("subscribe", {"TopicArn": TOPIC, "Protocol": "email", "Endpoint": "a@b\r\nBcc: c@d"}),
         ("publish", {"TopicArn": TOPIC, "Message": "x" * (256 * 1024 + 1)}),
         ("publish", {"TopicArn": TOPIC, "Message": "m", "Subject": "two\nlines"}),

@@ -6,12 +6,11 @@ once it has ended, there is nobody to call.
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any
 from urllib.parse import urlencode
-
-import orjson
 
 from opentrail.aws.http import Reply
 from opentrail.aws.model import Catalogue, Service
@@ -47,7 +46,11 @@ class UpstreamCalls:
         service = self._catalogue.service("sqs")
         headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AmazonSQS.{operation}"}
         target = Target("sqs", queue.region, queue.account_id)
-        answer: Any = orjson.loads(self._call(service, target, headers, orjson.dumps(parameters)).body or b"{}")
+        reply = self._call(service, target, headers, json.dumps(parameters).encode())
+        try:
+            answer = json.loads(reply.body or b"{}")
+        except ValueError as problem:
+            raise OutboundError("UnreadableAnswer", f"{operation} was answered with something else") from problem
         return answer if isinstance(answer, dict) else {}
 
     def publish(self, topic: TopicName, account_id: str, text: str) -> None:

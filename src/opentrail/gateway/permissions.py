@@ -64,11 +64,7 @@ def service_of(call: Call) -> str:
 def permissions(call: Call, names: Names, find: FindResource) -> Iterator[Permission]:
     """Every permission that a call takes, the call's own first."""
     service = service_of(call)
-    action = (
-        _SNS_ACTIONS.get(call.event_name, f"SNS:{call.event_name}")
-        if service == "sns"
-        else f"{service}:{call.event_name}"
-    )
+    action = f"{_PREFIXES.get(service, service)}:{_ACTIONS.get((service, call.event_name), call.event_name)}"
     found = [Resource(arn, _tags_of(arn, names)) for arn in _iam(call, names)] if service == "iam" else []
     if service == "sts":
         found = _sts(call)
@@ -79,6 +75,10 @@ def permissions(call: Call, names: Names, find: FindResource) -> Iterator[Permis
     for resource in found or [Resource("*")]:
         yield Permission(action, resource.arn, resource.tags, guard=resource.guard)
     yield from _passed_roles(call, service, names)
+
+
+_PREFIXES = {"sns": "SNS"}  # as SNS's own policies and denials write it; case does not matter to the evaluator
+_ACTIONS = {("sns", "PublishBatch"): "Publish"}  # it has none of its own
 
 
 # Request member -> kind of resource, per service; the first that a request has is what it is about.
@@ -141,9 +141,6 @@ def _sts(call: Call) -> list[Resource]:
     if call.event_name == "GetFederationToken" and (name := parameters.get("Name")):
         return [Resource(f"arn:aws:sts::{call.account_id}:federated-user/{name}")]
     return []
-
-
-_SNS_ACTIONS = {"PublishBatch": "SNS:Publish"}  # it has no action of its own; SNS writes its prefix in capitals
 
 
 def _sns(call: Call, find: FindResource) -> Iterator[Resource]:

@@ -88,5 +88,7 @@ def _check_url(protocol: str, url: str) -> None:
     parts = urlsplit(url)  # raises ValueError
     if len(url) > URL_CHARS_MAX or not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("not a URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL with a user or password is not supported")
     if parts.scheme != protocol or not parts.hostname or parts.port == 0 or parts.fragment:
         raise ValueError("not a URL of that protocol")

@@ -104,9 +104,8 @@ class CloudTrailService:
         if existing.has_name_conflict(trail):
             raise _already_exists(trail)
         _check_limit(existing, trail)
-        if (
-            trail.sns_topic_arn is not None
-        ):  # before the marker: the message is taken back with the unit, an object is not
+        # Before the marker: a message is taken back with the unit, an object is not.
+        if trail.sns_topic_arn is not None:
             validate_topic(self._publisher, unit, trail.sns_topic_arn, trail.arn)
         self._preflight.check(trail)
         self._trails.put(unit, trail)
