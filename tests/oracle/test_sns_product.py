@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from opentrail.local.certificates import ensure
-from tests.support.gateway import Gateway, Key, delivered, make_trail, running, start
+from tests.support.gateway import Gateway, Key, delivered, make_trail, running, start, trail_policy
 from tests.support.ministack import MiniStackHome, running_ministack
 from tests.support.subscriber import Subscriber, fetch
 
@@ -172,14 +172,17 @@ def _set_up(gateway: Gateway, sqs: Any, subscriber: Subscriber) -> str:
         return all(state["SubscriptionArn"].startswith(TOPIC) for state in states)
 
     _until(confirmed, "the web server confirms")
-    make_trail(gateway, BUCKET)
-    cloudtrail = gateway.client("cloudtrail")
+    s3, cloudtrail = gateway.client("s3"), gateway.client("cloudtrail")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=trail_policy(BUCKET, ACCOUNT))
+    cloudtrail.create_trail(Name="main", S3BucketName=BUCKET)
     with pytest.raises(ClientError, match="InsufficientSnsTopicPolicyException"):
         cloudtrail.update_trail(Name="main", SnsTopicName="logs")
     assert "SnsTopicARN" not in cloudtrail.get_trail(Name="main")["Trail"]
     sns.set_topic_attributes(TopicArn=TOPIC, AttributeName="Policy", AttributeValue=_topic_policy())
     answer = cloudtrail.update_trail(Name="main", SnsTopicName="logs")
     assert (answer["SnsTopicARN"], answer["SnsTopicName"]) == (TOPIC, "logs")
+    cloudtrail.start_logging(Name="main")  # from now on: what was delivered without a topic is not announced
     return queue_url
 
 
