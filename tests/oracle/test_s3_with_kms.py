@@ -1,5 +1,6 @@
 """Objects encrypted with KMS keys on a running gateway: on disk, after a kill, and for those who may and may not."""
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.gateway import Gateway, Key, delivered, make_trail, running, start
+from tests.support.gateway import Gateway, Key, delivered, make_trail, running, start, trail_policy
 
 ACCOUNT = "123456789012"
 MARK = b"a text that must not be on the disk "
@@ -69,6 +70,9 @@ def test_the_cli_uploads_sealed_and_downloads_in_clear(gateway: Gateway, tmp_pat
         assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", key["Arn"])
         assert "x-amz-server-side-encryption-context" not in head["ResponseMetadata"]["HTTPHeaders"]
     assert not is_on_disk(gateway, MARK)
+    in_clear = b"and this one shows that it would be seen"
+    s3.put_object(Bucket="sealed", Key="in-clear.bin", Body=in_clear)
+    assert is_on_disk(gateway, in_clear)
     part = s3.get_object(Bucket="sealed", Key="large", Range="bytes=7000000-7000035")["Body"].read()
     assert part == (MARK * 2)[7_000_000 % len(MARK) :][: len(part)]
     assert len(part) == 36
@@ -112,6 +116,10 @@ def test_callers_need_the_key_as_well_as_the_object(gateway: Gateway) -> None:
     policy["Statement"].append(statement)
     kms.put_key_policy(KeyId=key["KeyId"], Policy=json.dumps(policy))
     assert reader.get_object(Bucket="sealed", Key="guarded")["Body"].read() == MARK
+    reader.copy_object(Bucket="sealed", Key="copy", CopySource="sealed/guarded")
+    assert reader.head_object(Bucket="sealed", Key="copy")["ServerSideEncryption"] == "AES256"
+    assert reader.get_object(Bucket="sealed", Key="copy")["Body"].read() == MARK
+    assert not is_on_disk(gateway, MARK)
     assert code(reader.put_object, Key="mine", Body=b"x", **sealed(key["KeyId"])) == "AccessDenied"
 
 
@@ -170,3 +178,86 @@ def test_everything_decrypts_after_a_kill_of_everything(tmp_path: Path) -> None:
         s3 = again.client("s3")
         assert [s3.get_object(Bucket="sealed", Key=key)["Body"].read()[-1:] for key in "ab"] == [b"a", b"b"]
         assert not is_on_disk(again, MARK)
+
+
+def key_policy(trail: str, readers: str) -> str:
+    """The key policy that CloudTrail's documentation asks for (cloudtrail fact sheet 3.6), for one reader of logs."""
+    context = "kms:EncryptionContext:aws:cloudtrail:arn"
+    root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    statements = [
+        {"Effect": "Allow", "Principal": root, "Action": ["kms:*"], "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudtrail.amazonaws.com"},
+            "Action": "kms:GenerateDataKey*",
+            "Resource": "*",
+            "Condition": {
+                "StringEquals": {"aws:SourceArn": f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/{trail}"},
+                "StringLike": {context: f"arn:aws:cloudtrail:*:{ACCOUNT}:trail/*"},
+            },
+        },
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": readers},
+            "Action": "kms:Decrypt",
+            "Resource": "*",
+            "Condition": {"Null": {context: "false"}},
+        },
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def eventually(condition: Any, limit_s: float = 40) -> Any:
+    """The first true value of a condition that comes true by itself."""
+    deadline = time.monotonic() + limit_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.3)
+    return found
+
+
+def test_a_trail_delivers_sealed_log_files_to_those_who_may_read_them(gateway: Gateway) -> None:
+    """The CLI's --kms-key-id; sealed on disk, readable with kms:Decrypt alone, waiting while the key is disabled."""
+    kms, s3, cloudtrail = gateway.client("kms"), gateway.client("s3"), gateway.client("cloudtrail")
+    s3.create_bucket(Bucket="kept")
+    s3.put_bucket_policy(Bucket="kept", Policy=trail_policy("kept", ACCOUNT, "kept"))
+    key = kms.create_key()["KeyMetadata"]
+    kms.create_alias(AliasName="alias/kept", TargetKeyId=key["KeyId"])
+    named = ("--name", "kept", "--s3-bucket-name", "kept", "--kms-key-id", "alias/kept")
+    arguments = (*named, "--enable-log-file-validation")
+    refused = gateway.cli("cloudtrail", "create-trail", *arguments)
+    assert "(InsufficientEncryptionPolicyException)" in refused.stderr
+    nobody = f"arn:aws:iam::{ACCOUNT}:user/nobody"
+    kms.put_key_policy(KeyId=key["KeyId"], Policy=key_policy("kept", nobody))
+    made = gateway.cli("cloudtrail", "create-trail", *arguments, "--output", "json")
+    assert json.loads(made.stdout)["KmsKeyId"] == key["Arn"], made.stderr
+    for directory in ("CloudTrail", "CloudTrail-Digest"):
+        marker = s3.head_object(Bucket="kept", Key=f"AWSLogs/{ACCOUNT}/{directory}/")
+        assert marker["SSEKMSKeyId"] == key["Arn"]
+    cloudtrail.start_logging(Name="kept")
+
+    def log_files() -> list[str]:
+        found = s3.list_objects_v2(Bucket="kept").get("Contents", [])
+        return [item["Key"] for item in found if item["Key"].endswith(".json.gz")]
+
+    kms.describe_key(KeyId="alias/kept")
+    first = eventually(log_files)[0]
+    head = s3.head_object(Bucket="kept", Key=first)
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", key["Arn"])
+    body = s3.get_object(Bucket="kept", Key=first)["Body"].read()
+    assert gzip.decompress(body).startswith(b'{"Records":[')
+    assert not is_on_disk(gateway, body)
+    reader = gateway.client("s3", READER)
+    assert code(reader.get_object, Bucket="kept", Key=first) == "AccessDenied"
+    kms.put_key_policy(KeyId=key["KeyId"], Policy=key_policy("kept", f"arn:aws:iam::{ACCOUNT}:user/reader"))
+    assert reader.get_object(Bucket="kept", Key=first)["Body"].read() == body
+    kms.disable_key(KeyId=key["KeyId"])
+    status = eventually(lambda: cloudtrail.get_trail_status(Name="kept").get("LatestDeliveryError"))
+    assert status == "KMS.DisabledException"
+    assert code(cloudtrail.update_trail, Name="kept", KmsKeyId=key["KeyId"]) == "KmsException"
+    before = len(log_files())
+    kms.enable_key(KeyId=key["KeyId"])
+    eventually(lambda: len(log_files()) > before)
+    eventually(lambda: "LatestDeliveryError" not in cloudtrail.get_trail_status(Name="kept"))
+    eventually(lambda: {"DisableKey", "EnableKey"} <= {record["eventName"] for record in delivered(s3, "kept")})
+    cloudtrail.delete_trail(Name="kept")

@@ -13,6 +13,7 @@ from opentrail.delivery.courier import Courier, DeliveryOptions
 from opentrail.delivery.object_keys import parse
 from opentrail.identity.policy import Policy
 from opentrail.journal import Draft, Journal, JournalOptions
+from opentrail.kms.store import Keys
 from opentrail.state.database import Database
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketPolicyMode
@@ -74,6 +75,7 @@ class DeliveryWorld:
         self.database.create_tables()
         self.journal = Journal.open(directory / "journal", JournalOptions(segment_bytes=1 << 20))
         self.trails = Trails(self.database)
+        self.keys: Keys | None = None
         self.courier = self._new_courier()
 
     def _new_courier(self) -> Courier:
@@ -86,6 +88,7 @@ class DeliveryWorld:
             clock=self.clock,
             entropy=SystemEntropy(),
             options=self.options,
+            keys=self.keys,
         )
 
     def restart_courier(self) -> None:

@@ -2,20 +2,21 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from opentrail.errors import OutboundError
-from opentrail.storage.bucket import ObjectHead
+from opentrail.storage.bucket import Encryption, KmsEncryption, ObjectHead
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object: its bytes, what HEAD says of it, and the ACL it was put with."""
+    """One object: its bytes, what HEAD says of it, and the ACL and encryption context it was put with."""
 
     body: bytes
     head: ObjectHead
     acl: str | None
+    encryption_context: Mapping[str, str] = field(default_factory=dict)
 
 
 class MemoryObjectStore:
@@ -41,7 +42,7 @@ class MemoryObjectStore:
         content_encoding: str | None = None,
         metadata: Mapping[str, str] | None = None,
         acl: str | None = None,
-        server_side_encryption: str | None = None,
+        server_side_encryption: Encryption | None = None,
         only_if_absent: bool = False,
     ) -> str:
         objects = self._objects(bucket)
@@ -50,15 +51,19 @@ class MemoryObjectStore:
         if not isinstance(body, bytes):
             body.seek(0)
         content = body if isinstance(body, bytes) else body.read()
+        kms = server_side_encryption if isinstance(server_side_encryption, KmsEncryption) else None
         head = ObjectHead(
             size_bytes=len(content),
             etag=hashlib.md5(content, usedforsecurity=False).hexdigest(),
             metadata={name.lower(): value for name, value in (metadata or {}).items()},
             content_type=content_type,
             content_encoding=content_encoding,
-            server_side_encryption=server_side_encryption,
+            server_side_encryption="aws:kms"
+            if isinstance(server_side_encryption, KmsEncryption)
+            else server_side_encryption,
+            kms_key_id=kms.key_arn if kms else None,
         )
-        objects[key] = StoredObject(content, head, acl)
+        objects[key] = StoredObject(content, head, acl, dict(kms.context) if kms else {})
         self.puts.append((bucket, key))
         return head.etag
 

@@ -13,6 +13,7 @@ from opentrail.events.call import Call
 from opentrail.identity.policy import Policy, parse
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.services.cloudtrail.service import CloudTrailService
+from opentrail.services.cloudtrail.trail_keys import TrailKeys
 from opentrail.services.operation import handlers_of
 from opentrail.state.database import Database, Unit
 from opentrail.state.sealing import Seal
@@ -86,8 +87,13 @@ class World:
                 entropy=SystemEntropy(),
                 mode=self._mode,
                 publisher=publisher,
+                trail_keys=self.trail_keys(),
             )
         )
+
+    def trail_keys(self) -> TrailKeys | None:
+        """What the service knows of KMS keys: nothing, where a test does not say otherwise."""
+        return None
 
     def call(
         self, operation: str, *, account_id: str = ACCOUNT, region: str = "us-east-1", **request: Any

@@ -74,6 +74,7 @@ def open_delivery(
         entropy=core.world.entropy,
         drain=core.drain,
         publisher=publisher,
+        keys=core.keys,
         options=DeliveryOptions(
             interval_s=settings.delivery.interval_s,
             max_bytes=settings.delivery.max_bytes,
@@ -85,7 +86,7 @@ def open_delivery(
         journal=core.journal,
         database=core.database,
         trails=core.trails,
-        deposits=Deposits(store, core.buckets, mode),
+        deposits=Deposits(store, core.buckets, mode, core.keys),
         keyring=keyring,
         deliveries=courier,
         clock=clock,

@@ -9,10 +9,12 @@ from opentrail.events.record import ServiceEvent
 from opentrail.gateway.authorise import call_context
 from opentrail.gateway.private_kms import PrivateKms
 from opentrail.gateway.s3_keys import ObjectKeys
+from opentrail.gateway.upstream import Upstream
 from opentrail.kms.key import Key
 from opentrail.kms.making import S3_ALIAS, ensure_s3_key
 from opentrail.kms.references import KeyReference
 from opentrail.kms.vault import Vault
+from opentrail.services.cloudtrail.trail_keys import TrailKeys
 from opentrail.services.kms import UNSUPPORTED, KmsService
 from opentrail.services.kms.parts import Parts
 from opentrail.services.kms.schedule import EVENT_SOURCE
@@ -50,14 +52,24 @@ def open_private_kms(core: Core) -> PrivateKms:
     return PrivateKms(core.catalogue.service("kms"), core.keys, core.world.clock, core.world.entropy)
 
 
-def object_keys(core: Core, *, served: bool) -> ObjectKeys:
-    """The S3 door's way to keys. ``served``: KMS is ours."""
+def object_keys(core: Core, upstream: Upstream, *, served: bool) -> ObjectKeys:
+    """The S3 door's way to the keys of the object store's objects. ``served``: KMS is ours."""
 
     async def default_key(account_id: str, region: str) -> Key:
         return await asyncio.to_thread(_default_key, core, KeyReference(account_id, region, S3_ALIAS))
 
     keys = core.keys if served else None
-    return ObjectKeys(keys, default_key, core.recording, core.world.clock, core.world.entropy)
+    return ObjectKeys(keys, default_key, upstream, core.recording, core.world.clock, core.world.entropy)
+
+
+def trail_keys(core: Core) -> TrailKeys:
+    """CloudTrail's way to keys."""
+
+    def region_of(bucket: str) -> str | None:
+        found = core.buckets.find(bucket)
+        return found.region if found else None
+
+    return TrailKeys(core.keys, core.internal, region_of)
 
 
 def _default_key(core: Core, reference: KeyReference) -> Key:

@@ -14,7 +14,7 @@ from opentrail.events.classify import is_read_only
 from opentrail.events.internal_calls import InternalCall, InternalCalls, Place, s3_call
 from opentrail.events.unknown_outcome import OUTCOME_UNKNOWN, UNANSWERED
 from opentrail.identity.buckets import Buckets
-from opentrail.storage.bucket import ObjectHead, ObjectStore
+from opentrail.storage.bucket import Encryption, KmsEncryption, ObjectHead, ObjectStore
 
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -50,12 +50,15 @@ class RecordedStore:
         content_encoding: str | None = None,
         metadata: Mapping[str, str] = _NO_HEADERS,
         acl: str | None = None,
-        server_side_encryption: str | None = None,
+        server_side_encryption: Encryption | None = None,
         only_if_absent: bool = False,
     ) -> str:
         """Store one object; PutObject."""
-        shown = {"x-amz-acl": acl, "x-amz-server-side-encryption": server_side_encryption}
-        headers = {name: value for name, value in shown.items() if value}
+        headers = {"x-amz-acl": acl} if acl else {}
+        if isinstance(server_side_encryption, KmsEncryption):
+            headers |= server_side_encryption.headers()
+        elif server_side_encryption:
+            headers["x-amz-server-side-encryption"] = server_side_encryption
         with self._recorded("PutObject", bucket, key, headers, bytes_in=_size(body)):
             return self._store.put(
                 bucket,

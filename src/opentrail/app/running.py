@@ -21,7 +21,7 @@ from opentrail.app.callers import host_identity_services
 from opentrail.app.chef import open_chef
 from opentrail.app.core import Core, World
 from opentrail.app.delivering import Delivery, open_delivery, open_keyring
-from opentrail.app.kms import host_key_service, object_keys, open_private_kms
+from opentrail.app.kms import host_key_service, object_keys, open_private_kms, trail_keys
 from opentrail.app.meters import Meters
 from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
 from opentrail.app.models import install_models
@@ -180,6 +180,7 @@ class App:
                 entropy=entropy,
                 mode=mode,
                 publisher=notifications.publisher,
+                trail_keys=trail_keys(core) if serves_kms and storage.is_embedded else None,
             ),
             CLOUDTRAIL_UNSUPPORTED,
         )
@@ -232,7 +233,7 @@ class App:
             base_hosts=base_hosts,
             not_served=storage.not_served,
             intents=settings.upstream_s3.intents,
-            keys=object_keys(core, served="kms" in core.hosted) if storage.is_embedded else None,
+            keys=object_keys(core, storage.upstream, served="kms" in core.hosted) if storage.is_embedded else None,
         )
         entrance = Entrance(admission, core.recording, clock, default_region=DEFAULT_REGION)
         service_door = ServiceDoor(

@@ -29,6 +29,7 @@ from opentrail.errors import IntegrityError, OutboundError
 from opentrail.journal import Journal, cursors
 from opentrail.state.database import Database, Unit
 from opentrail.trails.bucket_access import BucketPolicyMode
+from opentrail.trails.key_access import encryption_of
 from opentrail.trails.store import Trails
 from opentrail.trails.trail import Trail
 
@@ -123,7 +124,10 @@ class Carrier:
             if file is None:
                 self._drop(lane, plan)
                 return
-            etag = self.deposits.put(Deposit(plan.bucket, plan.key, file.body, file.sha256, file.size_bytes))
+            encryption = encryption_of(trail, plan.key, bucket=plan.bucket)
+            etag = self.deposits.put(
+                Deposit(plan.bucket, plan.key, file.body, file.sha256, file.size_bytes, encryption=encryption)
+            )
         except OutboundError:
             self._follow_trail(lane, trail, plan)
             raise

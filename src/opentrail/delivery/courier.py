@@ -21,6 +21,7 @@ from opentrail.delivery.plans import Plans
 from opentrail.delivery.window import Windows, opened_s
 from opentrail.errors import IntegrityError, JournalError, OutboundError
 from opentrail.journal import Frame, Journal, cursors, intents, outbox
+from opentrail.kms.store import Keys
 from opentrail.state.database import Database
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketDirectory
@@ -67,8 +68,11 @@ class Courier:
         options: DeliveryOptions | None = None,
         drain: outbox.OutboxDrain | None = None,
         publisher: Publisher | None = None,
+        keys: Keys | None = None,
     ) -> None:
         """Take up where the database says that the last courier stood. Nothing is read or put yet.
+
+        ``keys`` are the KMS keys that trails encrypt with.
 
         Raises IntegrityError where the database knows of frames that the journal does not have.
         """
@@ -85,7 +89,7 @@ class Courier:
             trails=trails,
             plans=self._plans,
             digests=self._digests,
-            deposits=Deposits(store, buckets, self._options.bucket_policy),
+            deposits=Deposits(store, buckets, self._options.bucket_policy, keys),
             clock=clock,
             entropy=entropy,
             options=self._options,

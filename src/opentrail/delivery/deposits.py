@@ -1,8 +1,8 @@
 """Putting finished files into a bucket: each where its key is free, and none over anything else.
 
-Rules. The bucket's policy is asked before every put, because it can be revoked. Where the key is taken, the content
-there is compared: equal means that an earlier attempt succeeded, different is an IntegrityError, and nothing is
-overwritten. Content counts, not compression; what is signed is part of it.
+Rules. The bucket's policy, and that of the trail's KMS key, are asked before every put: both can be revoked. Where the
+key is taken, the content there is compared: equal means that an earlier attempt succeeded, different is an
+IntegrityError, and nothing is overwritten. Content counts, not compression; what is signed is part of it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from opentrail.delivery.logfile import content_sha256
 from opentrail.errors import IntegrityError, OutboundError
-from opentrail.storage.bucket import PRECONDITION_FAILED, ObjectStore
+from opentrail.kms.store import Keys, KeySet
+from opentrail.storage.bucket import PRECONDITION_FAILED, Encryption, ObjectStore
 from opentrail.trails.bucket_access import (
     LOG_FILE_ACL,
     LOG_FILE_ENCRYPTION,
@@ -19,6 +20,7 @@ from opentrail.trails.bucket_access import (
     facts_of,
     missing_permissions,
 )
+from opentrail.trails.key_access import key_problem, log_file_context
 from opentrail.trails.trail import Trail
 
 _GZIP_SLACK_BYTES = 64 * 1024
@@ -34,6 +36,7 @@ class Deposit:
     sha256: str
     size_bytes: int
     metadata: Mapping[str, str] = field(default_factory=dict)
+    encryption: Encryption = LOG_FILE_ENCRYPTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +46,29 @@ class Deposits:
     store: ObjectStore
     buckets: BucketDirectory
     mode: BucketPolicyMode
+    keys: Keys | None = None
 
     def check_access(self, trail: Trail, bucket: str, key: str) -> None:
-        """Raise OutboundError, NoSuchBucket or AccessDenied, unless the bucket's policy lets CloudTrail put the key."""
+        """Raise OutboundError unless the bucket's policy, and the trail's KMS key, let CloudTrail put the object.
+
+        Codes: NoSuchBucket, AccessDenied, and S3's for KMS's (``KMS.DisabledException``).
+        """
         facts = facts_of(self.buckets, bucket)
         missing = missing_permissions(trail, facts, self.mode, key=key)
         if missing and facts.owner is None and not self.store.bucket_exists(bucket):
             raise OutboundError("NoSuchBucket", f"there is no bucket {bucket}")
         if missing:
             raise OutboundError("AccessDenied", f"the bucket policy does not allow {'; nor '.join(missing)}")
+        if trail.kms_key_arn:
+            self._check_kms_key(trail, trail.kms_key_arn, log_file_context(trail, key, bucket=bucket))
+
+    def _check_kms_key(self, trail: Trail, arn: str, context: dict[str, str]) -> None:
+        keys = self.keys.snapshot if self.keys is not None else KeySet()
+        key_id = arn.rpartition("/")[2]
+        problem = key_problem(trail, keys.by_id(key_id), keys.aliases_for(key_id), context)
+        if problem is not None:
+            denied = problem.code == "AccessDeniedException"
+            raise OutboundError("AccessDenied" if denied else f"KMS.{problem.code}", problem.message)
 
     def put(self, file: Deposit) -> str:
         """Put a file, or find it put; answers the object's ETag.
@@ -79,7 +96,7 @@ class Deposits:
             content_encoding="gzip",
             metadata=file.metadata,
             acl=LOG_FILE_ACL,
-            server_side_encryption=LOG_FILE_ENCRYPTION,
+            server_side_encryption=file.encryption,
             only_if_absent=only_if_absent,
         )
 

@@ -24,6 +24,7 @@ from opentrail.delivery.object_keys import DigestFileKey
 from opentrail.delivery.plans import Plans
 from opentrail.errors import IntegrityError, OutboundError
 from opentrail.state.database import Database, Unit
+from opentrail.trails.key_access import encryption_of
 from opentrail.trails.store import DigestStatus, Trails
 from opentrail.trails.trail import Trail
 
@@ -176,8 +177,9 @@ class Scribe:
         file = pending.file
         try:
             self.deposits.check_access(trail, pending.bucket, pending.key)
+            encryption = encryption_of(trail, pending.key, bucket=pending.bucket)
             self.deposits.put(
-                Deposit(pending.bucket, pending.key, file.body, file.sha256, file.size_bytes, file.metadata)
+                Deposit(pending.bucket, pending.key, file.body, file.sha256, file.size_bytes, file.metadata, encryption)
             )
         except OutboundError:
             self._follow_trail(trail, pending)

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
-from urllib.parse import quote
 
 from opentrail.aws.http import Reply
 from opentrail.aws.protocols.s3_errors import (
@@ -55,7 +54,6 @@ from opentrail.state.database import Database
 log = logging.getLogger(__name__)
 
 _UPLOADS = frozenset({"PutObject", "UploadPart"})
-_COPIES = frozenset({"CopyObject", "UploadPartCopy"})
 _WITHOUT_BUCKET = frozenset({"ListBuckets", "CreateBucket"})
 _OPERATORS_FAULT = frozenset({"SignatureDoesNotMatch", "InvalidAccessKeyId", "RequestTimeTooSkewed"})
 _OURS = frozenset({"server", "date", "x-amz-request-id", "x-amz-id-2", "connection"})
@@ -190,7 +188,8 @@ class S3Door:
             await self._find_buckets(exchange)
             if call.operation != "DeleteObjects":  # that one is decided key by key, once its body is here
                 self._authorise(exchange)
-            await self._authorise_keys(exchange)
+            if self._keys is not None:
+                exchange.encryption = await self._keys.for_request(exchange)
         exchange.body = checked_body(head, exchange.arrival, exchange.caller, needs_length=upload)
         if handler := self._own.handlers.get(call.operation):
             if head.method in ("GET", "DELETE"):
@@ -224,22 +223,6 @@ class S3Door:
             error = refusal(exchange.caller.principal, bucket, need, context, exchange.policies)
             if error is not None:
                 raise error
-
-    async def _authorise_keys(self, exchange: Exchange) -> None:
-        """The KMS keys that a request uses: to encrypt what it uploads, and to decrypt what it copies."""
-        if self._keys is None:
-            return
-        exchange.encryption = await self._keys.for_upload(exchange)
-        if exchange.source is not None and exchange.call.operation in _COPIES:
-            source = exchange.source
-            query = f"versionId={quote(source.version_id, safe='')}" if source.version_id else ""
-            await self._keys.for_download(exchange, await self._head(f"/{source.bucket}/{source.key}", query))
-
-    async def _head(self, path: str, query: str) -> Mapping[str, str]:
-        """The headers of an object at the upstream; none where it says nothing of it."""
-        answer = await self._upstream.send("HEAD", path, query, {}, NOTHING)
-        answer.close()
-        return answer.headers if answer.status < 300 else {}
 
     async def _upload(self, exchange: Exchange) -> _Request:
         if exchange.body is None:
@@ -287,8 +270,8 @@ class S3Door:
     async def _passed_on(self, exchange: Exchange, answer: UpstreamAnswer) -> Outgoing:
         """Record the upstream's answer, then hand it on."""
         head_only = exchange.incoming.head.method == "HEAD"
-        if self._keys is not None and exchange.call.operation == "GetObject":
-            await self._authorise_download(exchange, answer)
+        if self._keys is not None:
+            await self._keys.for_answer(exchange, answer)
         if answer.status >= 400 and not head_only:
             text = read_error(answer.status, await answer.read(MAX_ERROR_BYTES))
             if text.code in _OPERATORS_FAULT:
@@ -310,19 +293,6 @@ class S3Door:
             answer.close()
             return Outgoing(answer.status, headers | _ids(exchange), b"")
         return Outgoing(answer.status, headers | _ids(exchange), answer)
-
-    async def _authorise_download(self, exchange: Exchange, answer: UpstreamAnswer) -> None:
-        """Raise ApiError unless the caller may decrypt what is about to be sent to him.
-
-        A key that cannot be used makes the upstream fail, and it does not say why: then the object's head tells.
-        """
-        if self._keys is None:
-            return
-        headers: Mapping[str, str] = answer.headers if answer.status in (200, 206) else {}
-        if answer.status >= 500:
-            location = exchange.location
-            headers = await self._head(f"/{location.bucket}/{location.key}", exchange.incoming.head.query)
-        await self._keys.for_download(exchange, headers)
 
     def _answer(self, exchange: Exchange, reply: Reply) -> Outgoing:
         return Outgoing(reply.status, {**reply.headers, **_ids(exchange)}, reply.body)

@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -21,6 +22,7 @@ from opentrail.events.internal_calls import InternalCall, call_of, outcome_of
 from opentrail.gateway.exchange import Recorder
 from opentrail.gateway.s3_access import request_context
 from opentrail.gateway.s3_evidence import Exchange
+from opentrail.gateway.upstream import NOTHING, Upstream, UpstreamAnswer
 from opentrail.identity.buckets import Bucket
 from opentrail.kms.access import ALGORITHM, Asker, encryption_context, verdict_on
 from opentrail.kms.ciphertext import Context
@@ -36,6 +38,7 @@ CONTEXT = "x-amz-server-side-encryption-context"
 OBJECT_ARN = "aws:s3:arn"
 
 _ASKING = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+_COPIES = frozenset({"CopyObject", "UploadPartCopy"})
 _INTERNAL = "AWS Internal"
 _MAX_CONTEXT_CHARS = 8192
 
@@ -63,19 +66,62 @@ class ObjectKeys:
     """The keys of objects in the embedded object store. Without ``keys`` (KMS is another server's) none is used."""
 
     def __init__(
-        self, keys: Keys | None, default_key: DefaultKey, recorder: Recorder, clock: Clock, entropy: Entropy
+        self,
+        keys: Keys | None,
+        default_key: DefaultKey,
+        upstream: Upstream,
+        recorder: Recorder,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         self._keys = keys
+        self._upstream = upstream
         self._default_key = default_key
         self._recorder = recorder
         self._clock = clock
         self._entropy = entropy
 
-    async def for_upload(self, exchange: Exchange) -> dict[str, str]:
+    async def for_request(self, exchange: Exchange) -> dict[str, str]:
         """The encryption headers that go to the object store in place of the caller's.
 
-        Raises ApiError where the caller may not use the key, it cannot be used, or what is asked for is not to be had.
+        Raises ApiError where the caller may not use a key, that of what he uploads or that of what he copies, where it
+        cannot be used, or what is asked for is not to be had; OutboundError.
         """
+        found = await self._for_upload(exchange)
+        source, operation = exchange.source, exchange.call.operation
+        if source is None or operation not in _COPIES:
+            return found
+        query = f"versionId={quote(source.version_id, safe='')}" if source.version_id else ""
+        head = await self._head(f"/{source.bucket}/{source.key}", query)
+        await self._for_download(exchange, head)
+        if (
+            head.get(ENCRYPTION) == KMS
+            and operation == "CopyObject"
+            and ENCRYPTION not in exchange.incoming.head.headers
+        ):
+            return {ENCRYPTION: "AES256"}  # S3's default; the object store's own is to write what was sealed in clear
+        return found
+
+    async def for_answer(self, exchange: Exchange, answer: UpstreamAnswer) -> None:
+        """Raise ApiError unless the caller may decrypt what is about to be sent to him; OutboundError.
+
+        A key that cannot be used makes the object store fail, and it does not say why: then the object's head tells.
+        """
+        if exchange.call.operation != "GetObject":
+            return
+        headers: Mapping[str, str] = answer.headers if answer.status in (200, 206) else {}
+        if answer.status >= 500:
+            location = exchange.location
+            headers = await self._head(f"/{location.bucket}/{location.key}", exchange.incoming.head.query)
+        await self._for_download(exchange, headers)
+
+    async def _head(self, path: str, query: str) -> Mapping[str, str]:
+        """The headers of an object; none where the object store says nothing of it."""
+        answer = await self._upstream.send("HEAD", path, query, {}, NOTHING)
+        answer.close()
+        return answer.headers if answer.status < 300 else {}
+
+    async def _for_upload(self, exchange: Exchange) -> dict[str, str]:
         headers, operation = exchange.incoming.head.headers, exchange.call.operation
         algorithm = headers.get(ENCRYPTION)
         if algorithm != KMS:
@@ -96,7 +142,7 @@ class ObjectKeys:
         found = {ENCRYPTION: KMS, KEY_ID: key.arn}
         return found if operation == "CreateMultipartUpload" else {**found, CONTEXT: context_text(context)}
 
-    async def for_download(self, exchange: Exchange, headers: Mapping[str, str]) -> None:
+    async def _for_download(self, exchange: Exchange, headers: Mapping[str, str]) -> None:
         """Raise ApiError unless the caller may decrypt the object whose answer, or HEAD, has these headers."""
         if headers.get(ENCRYPTION) != KMS:
             return

@@ -71,8 +71,8 @@ def _to_2(connection: sa.Connection) -> None:
 
 
 def _to_3(connection: sa.Connection) -> None:
-    """Trails have event selectors, log file validation and a topic; null stands for those of a new trail, and for
-    validation being off, which is what every trail had.
+    """Trails have event selectors, log file validation, a topic and a KMS key; null stands for those of a new trail,
+    and for validation being off, which is what every trail had.
 
     From format 3 on the journal may hold intents, which a release of format 2 would take for records and deliver: that
     it refuses the HOME is what the number is for.
@@ -81,7 +81,12 @@ def _to_3(connection: sa.Connection) -> None:
     if "trails" not in found.get_table_names():
         return
     known = {column["name"] for column in found.get_columns("trails")}  # all of them, where only the stamp failed
-    for name, kind in (("selectors", "TEXT"), ("validated_since", "BIGINT"), ("sns_topic_arn", "TEXT")):
+    for name, kind in (
+        ("selectors", "TEXT"),
+        ("validated_since", "BIGINT"),
+        ("sns_topic_arn", "TEXT"),
+        ("kms_key_arn", "TEXT"),
+    ):
         if name not in known:
             connection.exec_driver_sql(f"ALTER TABLE trails ADD COLUMN {name} {kind}")
 

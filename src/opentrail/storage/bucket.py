@@ -7,6 +7,7 @@ check that one and not the payload hash of the signature (measured with SeaweedF
 
 import base64
 import hashlib
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,9 +35,30 @@ _HASH_PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class KmsEncryption:
+    """Encryption with a KMS key (``aws:kms``), bound to an encryption context."""
+
+    key_arn: str
+    context: Mapping[str, str]
+
+    def headers(self) -> dict[str, str]:
+        """The request headers that ask for it."""
+        context = json.dumps(dict(self.context), separators=(",", ":")).encode()
+        return {
+            "x-amz-server-side-encryption": "aws:kms",
+            "x-amz-server-side-encryption-aws-kms-key-id": self.key_arn,
+            "x-amz-server-side-encryption-context": base64.b64encode(context).decode(),
+        }
+
+
+Encryption = str | KmsEncryption
+"""How the server encrypts an object: ``AES256``, or with a KMS key."""
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectHead:
     """What HEAD tells about an object. ``etag`` is without quotes; ``metadata`` has lower-case names without
-    ``x-amz-meta-``.
+    ``x-amz-meta-``; ``kms_key_id`` names the key where ``server_side_encryption`` is ``aws:kms``.
     """
 
     size_bytes: int
@@ -45,6 +67,7 @@ class ObjectHead:
     content_type: str | None
     content_encoding: str | None
     server_side_encryption: str | None = None
+    kms_key_id: str | None = None
 
 
 class ObjectStore(Protocol):
@@ -65,7 +88,7 @@ class ObjectStore(Protocol):
         content_encoding: str | None = None,
         metadata: Mapping[str, str] = _NO_METADATA,
         acl: str | None = None,
-        server_side_encryption: str | None = None,
+        server_side_encryption: Encryption | None = None,
         only_if_absent: bool = False,
     ) -> str:
         """Store one object and return its ETag without quotes. A file must be seekable; all of
@@ -136,14 +159,14 @@ class S3ObjectStore:
         content_encoding: str | None = None,
         metadata: Mapping[str, str] = _NO_METADATA,
         acl: str | None = None,
-        server_side_encryption: str | None = None,
+        server_side_encryption: Encryption | None = None,
         only_if_absent: bool = False,
     ) -> str:
         optional = {
             "ContentEncoding": content_encoding,
             "ACL": acl,
-            "ServerSideEncryption": server_side_encryption,
             "IfNoneMatch": "*" if only_if_absent else None,
+            **_encryption(server_side_encryption),
         }
         arguments: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
         with _translated({"412": PRECONDITION_FAILED}):
@@ -178,6 +201,7 @@ class S3ObjectStore:
             content_type=answer.get("ContentType"),
             content_encoding=answer.get("ContentEncoding"),
             server_side_encryption=answer.get("ServerSideEncryption"),
+            kms_key_id=answer.get("SSEKMSKeyId"),
         )
 
     def delete(self, bucket: str, key: str) -> None:
@@ -243,6 +267,14 @@ class S3ObjectStore:
             config=config,
         )
         return client
+
+
+def _encryption(wanted: Encryption | None) -> dict[str, str | None]:
+    """An encryption as the client library's parameters."""
+    if not isinstance(wanted, KmsEncryption):
+        return {"ServerSideEncryption": wanted}
+    names = ("ServerSideEncryption", "SSEKMSKeyId", "SSEKMSEncryptionContext")
+    return dict(zip(names, wanted.headers().values(), strict=True))
 
 
 def _content_md5(body: bytes | BinaryIO) -> str:

@@ -15,7 +15,18 @@ from opentrail.trails.trail import Trail
 
 LOG_FILE_ACL = "bucket-owner-full-control"
 LOG_FILE_ENCRYPTION = "AES256"
-_CLOUDTRAIL = Principal(PrincipalType.AWS_SERVICE, service="cloudtrail.amazonaws.com")
+CLOUDTRAIL = Principal(PrincipalType.AWS_SERVICE, service="cloudtrail.amazonaws.com")
+
+
+def service_context(trail: Trail) -> dict[str, tuple[str, ...]]:
+    """The condition keys of what CloudTrail does for a trail."""
+    return {
+        "aws:sourcearn": (trail.arn,),
+        "aws:sourceaccount": (trail.account_id,),
+        "aws:securetransport": ("true",),  # a service's own traffic never leaves it unencrypted, as for AWS's services
+        "aws:principalisawsservice": ("true",),
+        "aws:principalservicename": (CLOUDTRAIL.service,),
+    }
 
 
 class BucketPolicyMode(StrEnum):
@@ -66,14 +77,14 @@ def missing_permissions(trail: Trail, bucket: BucketFacts, mode: BucketPolicyMod
     needs = (
         (_request("s3:GetBucketAcl", f"arn:aws:s3:::{bucket.name}", trail, {}), f"arn:aws:s3:::{bucket.name}", ""),
         (
-            _request("s3:PutObject", object_arn, trail, _put_context()),
+            _request("s3:PutObject", object_arn, trail, _put_context(trail)),
             f"arn:aws:s3:::{bucket.name}/{root}*",
             f"s3:x-amz-acl = {LOG_FILE_ACL} and ",
         ),
     )
     trusted = mode is BucketPolicyMode.TRUST and bucket.owner == trail.account_id
     return tuple(
-        f"{request.action} on {resource} for the service principal {_CLOUDTRAIL.service} "
+        f"{request.action} on {resource} for the service principal {CLOUDTRAIL.service} "
         f"(with {condition}aws:SourceArn = {trail.arn})"
         for request, resource, condition in needs
         if not _allows(bucket.policy, request, trusted=trusted)
@@ -100,16 +111,15 @@ def _allows(policy: Policy | None, request: AccessRequest, *, trusted: bool) -> 
 
 
 def _request(action: str, resource: str, trail: Trail, extra: dict[str, tuple[str, ...]]) -> AccessRequest:
-    context = {
-        "aws:sourcearn": (trail.arn,),
-        "aws:sourceaccount": (trail.account_id,),
-        "aws:securetransport": ("true",),  # a service's own traffic never leaves it unencrypted, as for AWS's services
-        "aws:principalisawsservice": ("true",),
-        "aws:principalservicename": (_CLOUDTRAIL.service,),
-        **extra,
+    return AccessRequest(CLOUDTRAIL, action, resource, {**service_context(trail), **extra})
+
+
+def _put_context(trail: Trail) -> dict[str, tuple[str, ...]]:
+    encryption = "aws:kms" if trail.kms_key_arn else LOG_FILE_ENCRYPTION
+    context: dict[str, tuple[str, ...]] = {
+        "s3:x-amz-acl": (LOG_FILE_ACL,),
+        "s3:x-amz-server-side-encryption": (encryption,),
     }
-    return AccessRequest(principal=_CLOUDTRAIL, action=action, resource=resource, context=context)
-
-
-def _put_context() -> dict[str, tuple[str, ...]]:
-    return {"s3:x-amz-acl": (LOG_FILE_ACL,), "s3:x-amz-server-side-encryption": (LOG_FILE_ENCRYPTION,)}
+    if trail.kms_key_arn:
+        context["s3:x-amz-server-side-encryption-aws-kms-key-id"] = (trail.kms_key_arn,)
+    return context

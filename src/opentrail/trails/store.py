@@ -63,6 +63,7 @@ trails_table = sa.Table(
     sa.Column("selectors", sa.Text),  # as ``selectors.text_of`` writes them: null for those of a new trail
     sa.Column("validated_since", Instant),
     sa.Column("sns_topic_arn", sa.Text),
+    sa.Column("kms_key_arn", sa.Text),
 )
 sa.Index(
     "trails_live_name",

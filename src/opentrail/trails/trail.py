@@ -19,7 +19,8 @@ class Trail:
     """One trail. Times are aware UTC datetimes; ``prefix`` is empty where there is none.
 
     ``tags`` keeps the order in which keys were added; a tag without a value has None. ``generation`` counts changes.
-    ``validated_since``: when log file validation was turned on; None while it is off.
+    ``validated_since``: when log file validation was turned on; None while it is off. ``kms_key_arn``: the key that
+    what it delivers is encrypted with; None: SSE-S3.
     """
 
     trail_id: str
@@ -39,6 +40,7 @@ class Trail:
     selectors: Selectors = DEFAULT
     validated_since: datetime | None = None
     sns_topic_arn: str | None = None
+    kms_key_arn: str | None = None
     generation: int = 1
 
     @property
@@ -85,8 +87,9 @@ class Trail:
         is_multi_region: bool | None = None,
         include_global_service_events: bool | None = None,
         sns_topic_arn: str | None = None,
+        kms_key_arn: str | None = None,
     ) -> "Trail":
-        """UpdateTrail: None keeps a setting, an empty prefix or topic clears it.
+        """UpdateTrail: None keeps a setting, an empty prefix, topic or key clears it.
 
         Turning a multi-region trail into a single-region one switches global service events off unless they are asked
         for in the same request (cloudtrail fact sheet 6.3).
@@ -96,6 +99,7 @@ class Trail:
         return self._changed(
             bucket=self.bucket if bucket is None else bucket,
             prefix=self.prefix if prefix is None else prefix,
+            kms_key_arn=self.kms_key_arn if kms_key_arn is None else kms_key_arn or None,
             sns_topic_arn=self.sns_topic_arn if sns_topic_arn is None else sns_topic_arn or None,
             is_multi_region=self.is_multi_region if is_multi_region is None else is_multi_region,
             include_global_service_events=(

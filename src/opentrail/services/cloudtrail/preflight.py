@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 
 from opentrail.errors import ApiError, OutboundError
+from opentrail.services.cloudtrail.trail_keys import TrailKeys
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import (
     LOG_FILE_ACL,
-    LOG_FILE_ENCRYPTION,
     BucketDirectory,
     BucketPolicyMode,
     facts_of,
     insufficiency,
     marker_keys,
 )
+from opentrail.trails.key_access import encryption_of
 from opentrail.trails.names import check_bucket_name, check_prefix
 from opentrail.trails.trail import Trail
 
@@ -29,9 +30,12 @@ class Preflight:
     store: ObjectStore
     mode: BucketPolicyMode
     quiet_store: ObjectStore | None = None
+    trail_keys: TrailKeys | None = None
 
     def check(self, trail: Trail) -> None:
         """Raise ApiError unless the trail's bucket exists and its policy lets CloudTrail write; then put the markers.
+
+        The trail's KMS key is tried before: its own errors are those of ``TrailKeys.check``.
 
         Codes: InvalidS3BucketName-, InvalidS3Prefix-, S3BucketDoesNotExist- and InsufficientS3BucketPolicyException;
         ServiceUnavailable (503) where the bucket cannot be asked.
@@ -46,6 +50,8 @@ class Preflight:
                 raise ApiError("InsufficientS3BucketPolicyException", problem)
             if self.quiet_store is not None and not self.store.bucket_exists(trail.bucket):
                 raise _no_such_bucket(trail.bucket)
+            if self.trail_keys is not None:
+                self.trail_keys.check(trail)
             for key in marker_keys(trail):
                 self._put_marker(trail, key)
         except OutboundError as error:
@@ -60,7 +66,7 @@ class Preflight:
             content_type="application/json",
             content_encoding="gzip",
             acl=LOG_FILE_ACL,
-            server_side_encryption=LOG_FILE_ENCRYPTION,
+            server_side_encryption=encryption_of(trail, key),
         )
 
 

@@ -72,7 +72,6 @@ def _is_given(value: object) -> bool:
 
 _SETTINGS = (
     ("IsOrganizationTrail", _is_set, "OrganizationsNotInUseException", "organization trails are not available"),
-    ("KmsKeyId", _is_set, "UnsupportedOperationException", "encryption with KMS keys is not available; SSE-S3 is used"),
     (
         *("CloudWatchLogsLogGroupArn", _is_set, "CloudWatchLogsDeliveryUnavailableException"),
         "delivery to CloudWatch Logs is not available",

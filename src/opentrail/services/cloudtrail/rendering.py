@@ -22,6 +22,7 @@ def settings_of(trail: Trail) -> dict[str, Any]:
         "IsMultiRegionTrail": trail.is_multi_region,
         "TrailARN": trail.arn,
         "LogFileValidationEnabled": trail.validated_since is not None,
+        "KmsKeyId": trail.kms_key_arn,
         "IsOrganizationTrail": False,
     }
     return {name: value for name, value in settings.items() if value is not None}

@@ -24,6 +24,7 @@ from opentrail.services.cloudtrail.rendering import (
     tags_of,
 )
 from opentrail.services.cloudtrail.tags import check_tag_count, read_tags
+from opentrail.services.cloudtrail.trail_keys import TrailKeys
 from opentrail.services.operation import operation
 from opentrail.state.database import Unit
 from opentrail.storage.bucket import ObjectStore
@@ -33,6 +34,8 @@ from opentrail.trails.notification import NoTopics, Publisher, topic_arn_of, val
 from opentrail.trails.store import Trails
 from opentrail.trails.trail import Trail
 from opentrail.trails.trail_set import MAX_TRAILS_PER_REGION, TrailSet
+
+_DESTINATION = ("S3BucketName", "S3KeyPrefix", "KmsKeyId")  # what is tried before it is taken
 
 Request = Mapping[str, Any]
 Response = Mapping[str, Any]
@@ -60,12 +63,17 @@ class CloudTrailService:
         mode: BucketPolicyMode = BucketPolicyMode.CHECK,
         quiet_store: ObjectStore | None = None,
         publisher: Publisher | None = None,
+        trail_keys: TrailKeys | None = None,
     ) -> None:
-        """Serve these trails; ``mode`` says how bucket policies are checked, ``publisher`` is the way to topics."""
+        """Serve these trails; ``mode`` says how bucket policies are checked, ``publisher`` is the way to topics.
+
+        Without ``trail_keys`` no trail has a KMS key.
+        """
         self._trails = trails
         self._keys = keys
         self._publisher = publisher or NoTopics()
-        self._preflight = Preflight(buckets, store, mode, quiet_store)
+        self._preflight = Preflight(buckets, store, mode, quiet_store, trail_keys)
+        self._trail_keys = trail_keys
         self._clock = clock
         self._entropy = entropy
 
@@ -97,6 +105,7 @@ class CloudTrailService:
             is_multi_region=request.get("IsMultiRegionTrail", False),
             created_at=now,
             tags=read_tags(request.get("TagsList") or ()),
+            kms_key_arn=self._key_arn(call, request.get("KmsKeyId"), request["S3BucketName"]) or None,
         ).validated(now, enabled=request.get("EnableLogFileValidation"))
         _check_combination(trail)
         check_tag_count(trail)
@@ -211,7 +220,7 @@ class CloudTrailService:
 
     @operation("UpdateTrail", writes=True)
     def update_trail(self, call: Call, request: Request, unit: Unit) -> Response:
-        """Change a trail's settings; absent members keep their value, an empty prefix or topic name clears it."""
+        """Change a trail's settings; absent members keep their value, an empty prefix, topic name or key clears it."""
         refuse_unsupported_settings(request)
         existing = self._trails.within(unit)
         before = self._own_trail(call, request["Name"], unit)
@@ -222,6 +231,7 @@ class CloudTrailService:
             prefix=request.get("S3KeyPrefix"),
             is_multi_region=request.get("IsMultiRegionTrail"),
             include_global_service_events=request.get("IncludeGlobalServiceEvents"),
+            kms_key_arn=self._key_arn(call, request.get("KmsKeyId"), request.get("S3BucketName") or before.bucket),
         ).validated(self._clock.now(), enabled=request.get("EnableLogFileValidation"))
         _check_combination(trail)
         if trail.is_multi_region and not before.is_multi_region:
@@ -231,10 +241,19 @@ class CloudTrailService:
         if topic and trail.sns_topic_arn is not None:
             validate_topic(self._publisher, unit, trail.sns_topic_arn, trail.arn)
         begins_validation = trail.validated_since is not None and before.validated_since is None
-        if begins_validation or request.get("S3BucketName") is not None or request.get("S3KeyPrefix") is not None:
+        if begins_validation or any(request.get(member) is not None for member in _DESTINATION):
             self._preflight.check(trail)
         self._trails.put(unit, trail)
         return settings_of(trail)
+
+    def _key_arn(self, call: Call, named: str | None, bucket: str) -> str | None:
+        """The KMS key that a request names; what is empty or absent stays so."""
+        if not named:
+            return named
+        if self._trail_keys is None:
+            reason = "log files are encrypted with keys of OpenTrail's own KMS in its own S3 server only"
+            raise ApiError("UnsupportedOperationException", f"KmsKeyId: {reason}.")
+        return self._trail_keys.resolve(call, named, bucket)
 
     def _known_trail(self, call: Call, name_or_arn: str, trails: TrailSet, *, say_arn: bool = False) -> Trail:
         """The caller's trail of this name or ARN, or TrailNotFoundException.
