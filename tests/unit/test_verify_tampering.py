@@ -233,6 +233,15 @@ def test_what_is_asked_for_after_the_truncation_is_whole(reader: MemoryReader, t
     assert report_on(reader, trail, start=trail.now - 2.5 * HOUR).whole
 
 
+def test_a_digest_file_missing_at_the_start_of_what_is_asked_for_is_named(reader: MemoryReader, trail: Trail) -> None:
+    """Older ones exist, so it is one that is missing and no truncation, though nothing older is looked at."""
+    trail.delete(trail.digests[2])
+    assert found(report_on(reader, trail, start=trail.now - 3.5 * HOUR)) == one(
+        Kind.DIGEST_MISSING, trail, trail.digests[2]
+    )
+    assert report_on(reader, trail, start=trail.now - 2.5 * HOUR).whole
+
+
 def test_deleted_newest_digest_files_are_noticed(reader: MemoryReader, trail: Trail) -> None:
     """Nothing names them; the time that nothing covers tells."""
     end = trail.now
@@ -338,7 +347,8 @@ def test_a_second_history_is_a_fork(reader: MemoryReader, trail: Trail) -> None:
     stamp = trail.now - timedelta(minutes=20)
     document |= {"digestEndTime": f"{stamp:%Y-%m-%dT%H:%M:%SZ}", "digestS3Object": trail.digest_key(stamp)}
     other.put_digest(trail.digest_key(stamp), document | {"logFiles": []})
-    assert found(report_on(reader, trail)) == one(Kind.CHAIN_FORKED, trail, trail.digest_key(stamp))
+    for question in ({}, {"start": trail.now - HOUR / 2}):
+        assert found(report_on(reader, trail, **question)) == one(Kind.CHAIN_FORKED, trail, trail.digest_key(stamp))
 
 
 def test_a_predecessor_in_the_future_is_impossible(reader: MemoryReader, trail: Trail) -> None:
@@ -367,6 +377,12 @@ def test_a_log_file_that_no_digest_lists_is_named(reader: MemoryReader, trail: T
     """Planted records; the AWS CLI does not look."""
     planted = Trail(reader.objects, logs=[""] * 90).deliver(at=trail.now - 2.5 * HOUR)
     assert found(report_on(reader, trail)) == one(Kind.LOG_UNLISTED, trail, planted)
+    insight = planted.replace("CloudTrail", "CloudTrail-Insight")
+    reader.objects[BUCKET, insight] = reader.objects.pop((BUCKET, planted))
+    assert found(report_on(reader, trail)) == one(Kind.LOG_UNLISTED, trail, insight)
+    assert report_on(reader, trail, start=trail.now - 2 * HOUR).whole
+    reader.objects[BUCKET, insight] = replace(reader.objects[BUCKET, insight], body=b"")
+    assert report_on(reader, trail).whole
 
 
 def test_a_log_file_that_waits_for_its_digest_is_not_suspected(reader: MemoryReader, trail: Trail) -> None:

@@ -43,13 +43,13 @@ class DirectoryReader:
     def list_folders(self, bucket: str, prefix: str) -> list[str]:
         if bucket != self._bucket:
             return []
-        return [f"{prefix}{entry.name}/" for entry in self._entries(prefix.rstrip("/")) if entry.is_dir()]
+        return [f"{prefix}{entry.name}/" for entry in self._entries(prefix.rstrip("/")) if _is_folder(entry)]
 
     def _walk(self, folder: str, prefix: str, after: str) -> Iterator[ObjectEntry]:
         """The files below a folder in order of their keys' bytes: a directory sorts as its name with a slash."""
         for entry in self._entries(folder):
             key = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir(follow_symlinks=False):
+            if _is_folder(entry):
                 inside = f"{key}/"
                 # Skip whole days before ``after``: everything inside is smaller than it unless it starts alike.
                 if (inside.startswith(prefix) or prefix.startswith(inside)) and (
@@ -65,7 +65,7 @@ class DirectoryReader:
         if path is None or not path.is_dir():
             return []
         with os.scandir(path) as entries:
-            return sorted(entries, key=lambda entry: entry.name + "/" if entry.is_dir() else entry.name)
+            return sorted(entries, key=lambda entry: entry.name + "/" if _is_folder(entry) else entry.name)
 
     def _path(self, key: str) -> Path | None:
         """The file of a key; None for a key that no file of this directory can have."""
@@ -78,6 +78,11 @@ class DirectoryReader:
         except UnicodeEncodeError:
             return None
         return path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link to a directory is none: it may lead anywhere, or around in circles."""
+    return entry.is_dir(follow_symlinks=False)
 
 
 def find_bucket(root: Path) -> str | None:

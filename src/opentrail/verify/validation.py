@@ -133,7 +133,8 @@ class _Validation:
             self._join(chain, previous)
         if not any(tally.digests for tally in self._tallies):
             self._findings.append(self._nothing_found())
-        return Report(question.bucket, self._tallies, self._findings, self._notes)
+        findings = sorted(self._findings, key=lambda one: (one.when or self._until, one.kind, one.subject))
+        return Report(question.bucket, self._tallies, findings, self._notes)
 
     def _nothing_found(self) -> Finding:
         question = self._question
