@@ -44,7 +44,7 @@ class Plan:
     memory: tuple[int, int]
 
 
-FULL = Plan({0: 2000, 20: 600}, {0: 3, 20: 1}, (1000, 20_000))
+FULL = Plan({0: 2000, 20: 400}, {0: 2, 20: 1}, (1000, 20_000))
 QUICK = Plan({0: 600, 20: 200}, {0: 1, 20: 1}, (500, 4000))
 
 
@@ -123,7 +123,7 @@ def ask_ours(endpoint: str, files: int) -> tuple[float, int]:
     start, end = period(files)
     began = time.perf_counter()
     session = boto3.session.Session(region_name=REGION)
-    reader = S3ObjectReader(session, SystemClock(), endpoint=endpoint, region=REGION, connections=17)
+    reader = S3ObjectReader(session, SystemClock(), endpoint=endpoint, region=REGION, connections=33)
     keys = ListedKeys(lambda region: session.client("cloudtrail", region_name=region, endpoint_url=endpoint))
     question = Question(bucket_name(files), trail=parse_arn(ARN), start=start, end=end)
     report = validate(question, reader, keys, now=datetime.now(UTC), secret=os.urandom(32))

@@ -9,6 +9,7 @@ BENCHMARKS = (
     "bench_authorize",
     "bench_journal",
     "bench_delivery",
+    "bench_validate",
     "bench_gateway",
 )
 

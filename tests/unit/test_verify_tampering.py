@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 
 from opentrail.aws.arn import parse_arn
 from opentrail.errors import OutboundError
-from opentrail.verify.findings import Kind, NoteKind
+from opentrail.verify.digest import LogEntry
+from opentrail.verify.findings import Kind, Location, NoteKind
 from opentrail.verify.keys import KeyRing, read_key_ring
+from opentrail.verify.log_files import check_log
 from opentrail.verify.report import Report
 from opentrail.verify.validation import Question, validate
-from tests.support.digest_world import ACCOUNT, BUCKET, HOUR, KeyPair, MemoryReader, Trail, key_pair
+from tests.support.digest_world import ACCOUNT, BUCKET, EPOCH, HOUR, KeyPair, MemoryReader, Trail, key_pair
 
 MINUTES = timedelta(minutes=10)
 ARN = parse_arn(f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/all_of.it")
@@ -128,15 +131,21 @@ def test_whatever_is_appended_to_a_log_file_is_seen(reader: MemoryReader, trail:
     assert found(report_on(reader, trail)) == one(Kind.LOG_TRAILING_DATA, trail, trail.logs[3])
 
 
-def test_a_log_file_that_inflates_without_end_is_not_followed(
-    reader: MemoryReader, trail: Trail, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """More content than a log file may have ends the reading."""
-    from opentrail.verify import log_files
+def test_a_log_file_that_inflates_without_end_is_not_followed() -> None:
+    """More content than a log file may have ends the reading, before the rest is even asked for."""
+    body = gzip.compress(bytes(50_000_000))
+    asked: list[bytes] = []
 
-    monkeypatch.setattr(log_files.check_log, "__defaults__", (100_000,))
-    trail.rewrite(trail.logs[3], lambda _: gzip.compress(bytes(5_000_000)))
-    assert found(report_on(reader, trail)) == one(Kind.LOG_TOO_LARGE, trail, trail.logs[3])
+    def pieces() -> Iterator[bytes]:
+        for at in range(0, len(body), 1000):
+            asked.append(body[at : at + 1000])
+            yield asked[-1]
+
+    entry = LogEntry(Location(BUCKET, "bomb"), "0" * 64)
+    finding = check_log(entry, EPOCH, pieces(), max_bytes=1_000_000)
+    assert finding is not None
+    assert finding.kind is Kind.LOG_TOO_LARGE
+    assert len(asked) < len(body) / 1000 / 10
 
 
 def test_a_flipped_bit_in_a_digest_file_is_seen(reader: MemoryReader, trail: Trail) -> None:

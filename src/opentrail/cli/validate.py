@@ -52,7 +52,7 @@ def validate_command(
     endpoint_url: Annotated[
         str | None, typer.Option("--endpoint-url", metavar="URL", help="Instead of AWS's [default: AWS_ENDPOINT_URL].")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Files fetched at a time.")] = 16,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Files fetched at a time.")] = 32,
     as_json: JsonOption = False,
 ) -> None:
     """Check digest files and the log files they list. Exit code 0: whole; 1: findings; 2: wrong use."""

@@ -62,7 +62,7 @@ class ObjectReader(Protocol):
 class S3ObjectReader:
     """Any S3, with the credentials and the endpoint of a boto3 session. Safe for threads.
 
-    Raises ConfigError where the session has no credentials.
+    Raises ConfigError where the session has no usable credentials, profile or endpoint.
     """
 
     def __init__(
@@ -76,18 +76,22 @@ class S3ObjectReader:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
         from botocore.httpsession import URLLib3Session
         from botocore.utils import get_environ_proxies
 
-        self._credentials = session.get_credentials()
+        # A client is made only to learn the endpoint, which profiles, variables and partitions have a say in.
+        config = Config(s3={"addressing_style": "path"})
+        try:
+            self._credentials = session.get_credentials()
+            base = session.client("s3", endpoint_url=endpoint, region_name=region, config=config).meta.endpoint_url
+        except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
+            raise ConfigError(str(error)) from error
         if self._credentials is None:
             raise ConfigError("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
         self._clock = clock
         self._sleep = sleep
         self._region = region
-        # A client is made only to learn the endpoint, which profiles, variables and partitions have a say in.
-        config = Config(s3={"addressing_style": "path"})
-        base = session.client("s3", endpoint_url=endpoint, region_name=region, config=config).meta.endpoint_url
         parts = urlsplit(base)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._host = parts.netloc
@@ -112,7 +116,7 @@ class S3ObjectReader:
             length = answer.headers.get("Content-Length")
             yield OpenObject(metadata, _pieces(answer.raw, int(length) if length is not None else None))
         finally:
-            answer.raw.release_conn() if answer.raw.isclosed() else answer.raw.close()
+            _let_go(answer.raw)
 
     def list_objects(self, bucket: str, prefix: str, after: str = "") -> Iterator[ObjectEntry]:
         for page in self._pages(bucket, {"prefix": prefix} | ({"start-after": after} if after else {})):
@@ -140,14 +144,17 @@ class S3ObjectReader:
                 raise _refused(answer.status_code, _error_body(answer.raw))
             return read_listing(b"".join(_pieces(answer.raw, None)))
         finally:
-            answer.raw.release_conn()
+            _let_go(answer.raw)
 
     def _get(self, path: str, query: str = "") -> Any:
         from botocore.awsrequest import AWSPreparedRequest, HeadersDict
         from botocore.exceptions import BotoCoreError
 
         now = self._clock.now()
-        frozen = self._credentials.get_frozen_credentials()
+        try:
+            frozen = self._credentials.get_frozen_credentials()  # may ask STS or the machine for new ones
+        except BotoCoreError as error:
+            raise OutboundError("CredentialsUnavailable", str(error), retryable=False) from error
         headers = {"host": self._host}
         if frozen.token:
             headers["x-amz-security-token"] = frozen.token
@@ -174,6 +181,14 @@ class S3ObjectReader:
             return self._http.send(request)
         except BotoCoreError as error:
             raise OutboundError(CONNECTION_ERROR, str(error)) from error
+
+
+def _let_go(raw: Any) -> None:
+    """Give a connection back where its answer was read to the end; drop it otherwise, for the rest is in the way."""
+    if raw.isclosed():
+        raw.release_conn()
+    else:
+        raw.close()
 
 
 def _pieces(raw: Any, length: int | None) -> Iterator[bytes]:

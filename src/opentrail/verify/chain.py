@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from opentrail.verify.coverage import merged
+from opentrail.verify.coverage import BORDER, merged
 from opentrail.verify.digest import Previous
 from opentrail.verify.findings import Finding, Kind, Location, Note, NoteKind
 from opentrail.verify.times import display
@@ -99,7 +99,7 @@ class _Walker:
 
     def _check_newest(self, newest: Link) -> None:
         due = self._horizon.due
-        if due is not None and not self._horizon.backfill and newest.stamp + 2 * self._interval < due:
+        if due is not None and not self._horizon.backfill and newest.stamp + max(2 * self._interval, BORDER) < due:
             self._find(
                 Kind.CHAIN_ENDS_EARLY,
                 newest.location,

@@ -81,7 +81,7 @@ def validate(
     *,
     now: datetime,
     secret: bytes,
-    workers: int = 16,
+    workers: int = 32,
     on_progress: Callable[[Progress], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Report:
