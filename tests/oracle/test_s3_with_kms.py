@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from tests.support.gateway import Gateway, Key, delivered, make_trail, running, start, trail_policy
 
 ACCOUNT = "123456789012"
+SETTINGS = {"OPENTRAIL_DELIVERY_DIGEST_INTERVAL_S": "2"}
 MARK = b"a text that must not be on the disk "
 READER = Key("AKIAKMSREADER0000001", "a-secret-of-a-reader")
 
@@ -20,7 +21,7 @@ READER = Key("AKIAKMSREADER0000001", "a-secret-of-a-reader")
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A running gateway with a trail that delivers each second, and a user who may do everything with S3 alone."""
-    with running(tmp_path_factory.mktemp("sse") / "home") as gateway:
+    with running(tmp_path_factory.mktemp("sse") / "home", SETTINGS) as gateway:
         make_trail(gateway, "sse-logs")
         gateway.client("s3").create_bucket(Bucket="sealed")
         gateway.import_key(ACCOUNT, READER, "--user", "reader")
@@ -231,14 +232,14 @@ def test_a_trail_delivers_sealed_log_files_to_those_who_may_read_them(gateway: G
     kms.put_key_policy(KeyId=key["KeyId"], Policy=key_policy("kept", nobody))
     made = gateway.cli("cloudtrail", "create-trail", *arguments, "--output", "json")
     assert json.loads(made.stdout)["KmsKeyId"] == key["Arn"], made.stderr
-    for directory in ("CloudTrail", "CloudTrail-Digest"):
-        marker = s3.head_object(Bucket="kept", Key=f"AWSLogs/{ACCOUNT}/{directory}/")
-        assert marker["SSEKMSKeyId"] == key["Arn"]
     cloudtrail.start_logging(Name="kept")
 
-    def log_files() -> list[str]:
-        found = s3.list_objects_v2(Bucket="kept").get("Contents", [])
+    def files(directory: str) -> list[str]:
+        found = s3.list_objects_v2(Bucket="kept", Prefix=f"AWSLogs/{ACCOUNT}/{directory}/").get("Contents", [])
         return [item["Key"] for item in found if item["Key"].endswith(".json.gz")]
+
+    def log_files() -> list[str]:
+        return files("CloudTrail")
 
     kms.describe_key(KeyId="alias/kept")
     first = eventually(log_files)[0]
@@ -247,6 +248,8 @@ def test_a_trail_delivers_sealed_log_files_to_those_who_may_read_them(gateway: G
     body = s3.get_object(Bucket="kept", Key=first)["Body"].read()
     assert gzip.decompress(body).startswith(b'{"Records":[')
     assert not is_on_disk(gateway, body)
+    digest = eventually(lambda: files("CloudTrail-Digest"))[0]
+    assert s3.head_object(Bucket="kept", Key=digest)["SSEKMSKeyId"] == key["Arn"]
     reader = gateway.client("s3", READER)
     assert code(reader.get_object, Bucket="kept", Key=first) == "AccessDenied"
     kms.put_key_policy(KeyId=key["KeyId"], Policy=key_policy("kept", f"arn:aws:iam::{ACCOUNT}:user/reader"))
