@@ -95,11 +95,15 @@ def test_callers_need_the_key_as_well_as_the_object(gateway: Gateway) -> None:
     """With S3 alone neither upload, nor download, nor copy; with kms:Decrypt through S3 the download."""
     kms, s3, reader = gateway.client("kms"), gateway.client("s3"), gateway.client("s3", READER)
     key = kms.create_key()["KeyMetadata"]
-    s3.put_object(Key="guarded", Body=MARK, **sealed(key["KeyId"]))
+    odd = "a key/with? #odd%20 é+signs"
+    for name in ("guarded", odd):
+        s3.put_object(Key=name, Body=MARK, **sealed(key["KeyId"]))
     for call, request in (
         (reader.put_object, {"Key": "mine", "Body": b"x", **sealed(key["KeyId"])}),
         (reader.get_object, {"Bucket": "sealed", "Key": "guarded"}),
+        (reader.get_object, {"Bucket": "sealed", "Key": odd}),
         (reader.copy_object, {"Bucket": "sealed", "Key": "copy", "CopySource": "sealed/guarded"}),
+        (reader.copy_object, {"Bucket": "sealed", "Key": "copy", "CopySource": {"Bucket": "sealed", "Key": odd}}),
     ):
         assert code(call, **request) == "AccessDenied"
     policy = json.loads(kms.get_key_policy(KeyId=key["KeyId"])["Policy"])

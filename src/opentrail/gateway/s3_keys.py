@@ -11,17 +11,17 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
 from opentrail.aws.protocols.s3_errors import s3_error
 from opentrail.clock import Clock, Entropy
-from opentrail.errors import ApiError
+from opentrail.errors import ApiError, OutboundError
 from opentrail.events.internal_calls import InternalCall, call_of, outcome_of
 from opentrail.gateway.exchange import Recorder
 from opentrail.gateway.s3_access import request_context
 from opentrail.gateway.s3_evidence import Exchange
+from opentrail.gateway.s3_forwarded import source_text
 from opentrail.gateway.upstream import NOTHING, Upstream, UpstreamAnswer
 from opentrail.identity.buckets import Bucket
 from opentrail.kms.access import ALGORITHM, Asker, encryption_context, verdict_on
@@ -39,6 +39,7 @@ OBJECT_ARN = "aws:s3:arn"
 
 _ASKING = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 _COPIES = frozenset({"CopyObject", "UploadPartCopy"})
+_NO_OBJECT = (404, 405)  # 405: a delete marker is named by its version
 _INTERNAL = "AWS Internal"
 _MAX_CONTEXT_CHARS = 8192
 
@@ -91,8 +92,8 @@ class ObjectKeys:
         source, operation = exchange.source, exchange.call.operation
         if source is None or operation not in _COPIES:
             return found
-        query = f"versionId={quote(source.version_id, safe='')}" if source.version_id else ""
-        head = await self._head(f"/{source.bucket}/{source.key}", query)
+        path, _, query = source_text(source).partition("?")  # spelt as the object store will read it for the copy
+        head = await self._head(path, query)
         await self._for_download(exchange, head)
         if (
             head.get(ENCRYPTION) == KMS
@@ -116,9 +117,14 @@ class ObjectKeys:
         await self._for_download(exchange, headers)
 
     async def _head(self, path: str, query: str) -> Mapping[str, str]:
-        """The headers of an object; none where the object store says nothing of it."""
+        """The headers of an object; none where there is no such object.
+
+        Raises OutboundError where the object store does not tell: what is not known is not allowed.
+        """
         answer = await self._upstream.send("HEAD", path, query, {}, NOTHING)
         answer.close()
+        if answer.status >= 300 and answer.status not in _NO_OBJECT:
+            raise OutboundError("InternalError", f"the object store answers a HEAD with {answer.status}")
         return answer.headers if answer.status < 300 else {}
 
     async def _for_upload(self, exchange: Exchange) -> dict[str, str]:
