@@ -57,7 +57,8 @@ def test_a_directory_is_validated_with_saved_keys(trail: Trail, directory: Path,
     until = ("--end-time", f"{trail.now:%Y-%m-%dT%H:%M:%SZ}")
     code, text = run(directory, "--public-keys", keys, *until)
     assert (code, text.splitlines()[-1]) == (0, "whole")
-    assert "3/3 valid" in text
+    for told in ("3/3 valid", "6/6 valid", f"{ACCOUNT} eu-west-1", f"{trail.now:%Y-%m-%dT%H:%M:%SZ}"):
+        assert told in text
     (directory / trail.logs[2]).write_bytes(gzip.compress(b"{}"))
     code, text = run(directory, "--public-keys", keys, *until)
     assert code == 1

@@ -199,15 +199,15 @@ def _progress_bar() -> Iterator[Callable[[Progress], None]]:
 
 def _show(report: Report) -> None:
     console = Console(soft_wrap=True)
-    table = Table("trail", "account", "region", "from", "until", "digest files", "log files")
+    table = Table()
+    for heading in ("trail, account and region", "from, until", "digest files", "log files"):
+        table.add_column(heading, overflow="fold")  # nothing is cut off, however narrow the terminal
     for tally in report.chains:
         place = tally.chain.place
+        name = tally.chain.trail_name + (" (backfill)" if tally.chain.backfill else "")
         table.add_row(
-            Text(tally.chain.trail_name + (" (backfill)" if tally.chain.backfill else "")),
-            place.account_id,
-            Text(_printable(place.region)),
-            display(tally.first) if tally.first else "-",
-            display(tally.last) if tally.last else "-",
+            Text(f"{name}\n{place.account_id} {_printable(place.region)}"),
+            f"{display(tally.first) if tally.first else '-'}\n{display(tally.last) if tally.last else '-'}",
             f"{tally.digests_valid}/{tally.digests} valid",
             f"{tally.logs_valid}/{tally.logs} valid",
         )

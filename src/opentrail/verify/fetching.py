@@ -87,7 +87,7 @@ class Fetcher:
         finding = judge(digest, found, metadata, ring)
         if finding is not None:
             return Examined(found, finding=finding)
-        return Examined(found, digest, metadata["signature"])
+        return Examined(found, digest, bytes.fromhex(metadata["signature"]).hex())
 
     def log(self, entry: LogEntry, when: datetime) -> Finding | None:
         """Fetch a log file and judge it. Raises OutboundError where the store does not answer."""
