@@ -6,7 +6,10 @@ What it says of every tampering stands in docs/log-file-validation.md, and is re
 import gzip
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -194,6 +197,21 @@ def test_everything_is_valid(evidence: Evidence, region: str, options: tuple[str
     )
     assert verdict.logs_valid > 4
     assert len(verdict.gaps) == 1
+
+
+def test_our_checker_agrees_in_both_regions(evidence: Evidence) -> None:
+    """`opentrail validate` over the same endpoint: both chains whole, through rotated keys, a kill and a stop."""
+    last = max(says["digestEndTime"] for says in evidence.digests.values())
+    command = [sys.executable, "-m", "opentrail", "validate", f"s3://{BUCKET}", "--end-time", last, "--json"]
+    environment = evidence.gateway.tool_environment() | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["findings"]) == (0, []), done.stderr
+    assert {note["kind"] for note in report["notes"]} == {"chain-restarted"}
+    for region in (HOME, ABROAD):
+        [chain] = [chain for chain in report["chains"] if chain["region"] == region]
+        counted = (evidence.count("CloudTrail-Digest", region), evidence.count("CloudTrail", region))
+        assert (chain["digestsValid"], chain["logsValid"]) == counted
 
 
 def test_several_key_pairs_signed_and_each_is_recorded(evidence: Evidence) -> None:
