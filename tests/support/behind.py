@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from tests.support.reckoning import Effects, figures, findings, name_of, objects
 
 TRAIL_BUCKET = "aws-cloudtrail-logs-123456789012-0000eeee"
 PATIENCE_S = 90
+IDLE_LOOKS = 5
+ACTIVITY = ("opentrail_journal_open_intents", "opentrail_calls_total", "opentrail_upstream_in_flight")
 SELECTORS: list[dict[str, Any]] = [
     {"FieldSelectors": [{"Field": "eventCategory", "Equals": ["Management"]}]},
     {
@@ -128,8 +131,9 @@ class World:
             connection.close()
 
     def records(self) -> list[dict[str, Any]]:
-        """Every record that the gateway has and ever had of marked calls: waits until all that stands in its journal
-        is delivered."""
+        """Every record that the gateway has and ever had of marked calls: waits until nothing is under way in it any
+        more, and all that stands in its journal is delivered."""
+        self._wait_until_idle()
         fence = sqs("GetQueueAttributes", fresh_mark())
         self._fences.add(fence.name)
         assert self.call(fence).status == 200
@@ -140,6 +144,18 @@ class World:
                 return [record for name, record in named if name is not None and name not in self._fences]
             assert time.monotonic() < deadline, "delivery stands still"
             time.sleep(0.3)
+
+    def _wait_until_idle(self) -> None:
+        """Clients that went away wait for no answer, but what they sent is still carried out."""
+        deadline, last, idle = time.monotonic() + PATIENCE_S, "", 0
+        while idle < IDLE_LOOKS:
+            assert time.monotonic() < deadline, "the gateway does not come to rest"
+            time.sleep(0.2)
+            with urllib.request.urlopen(f"{self.gateway.url}/_opentrail/metrics", timeout=10) as page:
+                figures = [line for line in page.read().decode().splitlines() if line.startswith(ACTIVITY)]
+            is_idle = "opentrail_journal_open_intents 0.0" in figures and "\n".join(figures) == last
+            idle = idle + 1 if is_idle else 0
+            last = "\n".join(figures)
 
     def _delivered(self) -> list[dict[str, Any]]:
         store = self._seaweed.store()
