@@ -186,6 +186,7 @@ def test_no_canary_is_found_in_anything_that_opentrail_keeps(gateway: Gateway) -
             AccountId="000000000000", OwnerType="Root", AccessKeyId="AKIACANARYCANARY0000", SecretAccessKey=canary
         ),
         lambda: gateway.client("sqs").send_message(QueueUrl=f"{gateway.url}/q", MessageBody=canary),
+        lambda: gateway.client("secretsmanager").put_secret_value(SecretId="nobody-s", SecretString=canary),
     ]
     last = [_refusal(attempt) for attempt in wrong][-1]
     _record(gateway, last["ResponseMetadata"]["RequestId"])
