@@ -13,7 +13,14 @@ import orjson
 
 from opentrail.aws.protocols import scalars, timestamps
 from opentrail.aws.protocols.scalars import Unreadable
-from opentrail.aws.protocols.value_trees import ScalarReader, TreeReader, mismatch, read_boolean, read_integer
+from opentrail.aws.protocols.value_trees import (
+    ScalarReader,
+    TreeReader,
+    mismatch,
+    read_boolean,
+    read_integer,
+    write_tree,
+)
 
 
 def decode(body: bytes) -> Any:
@@ -39,22 +46,7 @@ def encode(shape: Any, value: Any) -> bytes:
 
 def write(shape: Any, value: Any) -> Any:
     """A value as a tree that JSON has types for. Raises ValueError or TypeError where it does not fit the model."""
-    kind = shape.type_name
-    if kind == "structure" and shape.is_document_type:
-        return value
-    scalars.require_type(shape, value)
-    if kind == "structure":
-        members = scalars.member_shapes(shape, value)
-        return {
-            scalars.wire_name(members[name], name): write(members[name], item)
-            for name, item in value.items()
-            if item is not None
-        }
-    if kind == "list":
-        return [write(shape.member, item) for item in value]
-    if kind == "map":
-        return {key: write(shape.value, item) for key, item in value.items()}
-    return _write_scalar(shape, value)
+    return write_tree(shape, value, _write_scalar)
 
 
 def _write_scalar(shape: Any, value: Any) -> Any:

@@ -17,7 +17,14 @@ from opentrail.aws.protocols import cbor, error_texts, scalars, timestamps
 from opentrail.aws.protocols.bodies import plain_body
 from opentrail.aws.protocols.error_texts import ErrorText
 from opentrail.aws.protocols.scalars import Unreadable, UnreadableReplyError
-from opentrail.aws.protocols.value_trees import ScalarReader, TreeReader, mismatch, read_boolean, read_integer
+from opentrail.aws.protocols.value_trees import (
+    ScalarReader,
+    TreeReader,
+    mismatch,
+    read_boolean,
+    read_integer,
+    write_tree,
+)
 from opentrail.errors import ApiError
 
 PROTOCOL_HEADER = "smithy-protocol"
@@ -50,7 +57,7 @@ class RpcCborProtocol:
             if result:
                 raise ValueError(f"{operation.name} answers nothing, yet there is a result")
             return _reply(200, {}, request_id)
-        return _reply(200, _write(operation.output_shape, result), request_id)
+        return _reply(200, write_tree(operation.output_shape, result, _write_scalar), request_id)
 
     def serialise_error(self, service: Service, error: ApiError, request_id: str) -> Reply:
         """An error with its code as ``__type``."""
@@ -91,23 +98,8 @@ def _read(shape: Any, body: bytes) -> dict[str, Any]:
     return {} if shape is None else _READER.members(shape.members, tree)
 
 
-def _write(shape: Any, value: Any) -> Any:
-    kind = shape.type_name
-    if kind == "structure" and shape.is_document_type:
-        return value
-    scalars.require_type(shape, value)
-    if kind == "structure":
-        members = scalars.member_shapes(shape, value)
-        return {
-            scalars.wire_name(members[name], name): _write(members[name], item)
-            for name, item in value.items()
-            if item is not None
-        }
-    if kind == "list":
-        return [_write(shape.member, item) for item in value]
-    if kind == "map":
-        return {key: _write(shape.value, item) for key, item in value.items()}
-    return float(value) if kind in ("float", "double") else value
+def _write_scalar(shape: Any, value: Any) -> Any:
+    return float(value) if shape.type_name in ("float", "double") else value
 
 
 def _read_float(_shape: Any, value: Any) -> float:

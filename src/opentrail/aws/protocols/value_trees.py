@@ -13,6 +13,8 @@ from opentrail.aws.protocols.scalars import Unreadable
 
 ScalarReader = Callable[[Any, Any], Any]
 """From a shape and what stands for its value to the value. Raises Unreadable."""
+ScalarWriter = Callable[[Any, Any], Any]
+"""From a shape and a value, which is of its type, to what stands for it."""
 
 
 class TreeReader:
@@ -50,6 +52,29 @@ class TreeReader:
             return {key: None if item is None else self.value(member, item, depth + 1) for key, item in tree.items()}
         read: ScalarReader = self._scalars.get(kind, read_string)
         return read(shape, tree)
+
+
+def write_tree(shape: Any, value: Any, scalar: ScalarWriter) -> Any:
+    """A value as a tree whose leaves are what ``scalar`` makes of them; what is None is left out of structures.
+
+    Raises ValueError or TypeError where it does not fit the model.
+    """
+    kind = shape.type_name
+    if kind == "structure" and shape.is_document_type:
+        return value
+    scalars.require_type(shape, value)
+    if kind == "structure":
+        members = scalars.member_shapes(shape, value)
+        return {
+            scalars.wire_name(members[name], name): write_tree(members[name], item, scalar)
+            for name, item in value.items()
+            if item is not None
+        }
+    if kind == "list":
+        return [write_tree(shape.member, item, scalar) for item in value]
+    if kind == "map":
+        return {key: write_tree(shape.value, item, scalar) for key, item in value.items()}
+    return scalar(shape, value)
 
 
 def read_string(_shape: Any, value: Any) -> str:
