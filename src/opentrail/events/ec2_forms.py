@@ -25,7 +25,7 @@ from botocore.model import ListShape, Shape, StructureShape
 
 from opentrail.aws.model import Operation
 from opentrail.events.forms import LowerFirst, lower_first
-from opentrail.events.rendering import ABSENT, Members, Node
+from opentrail.events.rendering import Items, Members, Node
 from opentrail.events.timestamps import Form as TimeForm
 from opentrail.events.timestamps import iso_8601
 
@@ -105,74 +105,56 @@ def is_wrapped(operation: Operation) -> bool:
     return bool(dry_run.serialization.get("name") != "dryRun")
 
 
-class Sets:
+class Sets(Items):
     """A list of the first form."""
 
-    __slots__ = ("_envelope", "_item", "_item_name")
+    __slots__ = ("_envelope", "_item_name")
 
     def __init__(self, item: Node, item_name: str | None, envelope: str = "items") -> None:
-        self._item = item
+        super().__init__(item)
         self._item_name = item_name
         self._envelope = envelope
 
     def render(self, value: Any, /) -> Any:
         """``{"items": [...]}``; nothing but ``{}`` for an empty list. A text is a member of its item."""
-        if not isinstance(value, list | tuple):
+        shown = super().render(value)
+        if shown is None:
             return None
-        shown = [item for item in map(self._item.render, value) if item is not ABSENT]
         if not shown:
             return {}
         return {self._envelope: shown if self._item_name is None else [{self._item_name: item} for item in shown]}
 
-    def collect(self, value: Any, into: list[str], /) -> None:
-        """What the items hold."""
-        _collect_items(self._item, value, into)
 
-
-class Numbered:
+class Numbered(Items):
     """A list of a request of the second form."""
 
-    __slots__ = ("_item",)
-
-    def __init__(self, item: Node) -> None:
-        self._item = item
+    __slots__ = ()
 
     def render(self, value: Any, /) -> Any:
         """Each item with its position; a single one stands by itself."""
-        if not isinstance(value, list | tuple):
+        shown = super().render(value)
+        if shown is None:
             return None
-        shown = [item for item in map(self._item.render, value) if item is not ABSENT]
         numbered = [
             {"tag": position, **(item if isinstance(item, dict) else {"content": item})}
             for position, item in enumerate(shown, 1)
         ]
         return numbered[0] if len(numbered) == 1 else numbered
 
-    def collect(self, value: Any, into: list[str], /) -> None:
-        """What the items hold."""
-        _collect_items(self._item, value, into)
 
-
-class Elements:
+class Elements(Items):
     """A list of a response of the second form."""
 
-    __slots__ = ("_item",)
-
-    def __init__(self, item: Node) -> None:
-        self._item = item
+    __slots__ = ()
 
     def render(self, value: Any, /) -> Any:
         """``{"item": ...}``: the item itself where there is one, ``""`` where there is none."""
-        if not isinstance(value, list | tuple):
+        shown = super().render(value)
+        if shown is None:
             return None
-        shown = [item for item in map(self._item.render, value) if item is not ABSENT]
         if not shown:
             return ""
         return {"item": shown[0] if len(shown) == 1 else shown}
-
-    def collect(self, value: Any, into: list[str], /) -> None:
-        """What the items hold."""
-        _collect_items(self._item, value, into)
 
 
 class _RunInstances(Members):
@@ -298,9 +280,3 @@ def enclosed_response(operation: Operation, shown: dict[str, Any], request_id: s
     if operation.output_shape is None:
         return {"requestId": request_id, "_return": True}
     return {"requestId": request_id, **shown}
-
-
-def _collect_items(item: Node, value: Any, into: list[str]) -> None:
-    if isinstance(value, list | tuple):
-        for one in value:
-            item.collect(one, into)
