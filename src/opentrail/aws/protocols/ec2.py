@@ -9,7 +9,7 @@ from typing import Any
 
 from opentrail.aws.http import Reply, RequestHead
 from opentrail.aws.model import Operation, Service
-from opentrail.aws.protocols import xml, xml_values
+from opentrail.aws.protocols import scalars, xml, xml_values
 from opentrail.aws.protocols.bodies import plain_body
 from opentrail.aws.protocols.error_texts import ErrorText
 from opentrail.aws.protocols.form_values import FormReader
@@ -36,8 +36,8 @@ class Ec2Protocol:
         parts.append(f"<requestId>{xml.escape(request_id)}</requestId>")
         if operation.output_shape is not None:
             xml.members(parts, operation.output_shape, result)
-        elif result:
-            raise ValueError(f"{operation.name} answers nothing, yet there is a result")
+        else:
+            scalars.require_no_result(operation.name, result)
         parts.append(f"</{root}>")
         return _reply(200, parts)
 

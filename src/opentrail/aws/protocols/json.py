@@ -47,8 +47,7 @@ class JsonProtocol:
         """An answer. Raises ValueError or TypeError where the result does not fit the model."""
         headers = _headers(_content_type(operation.service), request_id)
         if operation.output_shape is None:
-            if result:
-                raise ValueError(f"{operation.name} answers nothing, yet there is a result")
+            scalars.require_no_result(operation.name, result)
             return Reply(200, headers)
         return Reply(200, headers, json_values.encode(operation.output_shape, result))
 

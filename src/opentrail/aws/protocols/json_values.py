@@ -18,6 +18,8 @@ from opentrail.aws.protocols.value_trees import (
     TreeReader,
     mismatch,
     read_boolean,
+    read_epoch,
+    read_float,
     read_integer,
     write_tree,
 )
@@ -61,19 +63,17 @@ def _write_scalar(shape: Any, value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _read_float(_shape: Any, value: Any) -> float:
+def _read_float(shape: Any, value: Any) -> float:
     if isinstance(value, str) and value in scalars.SPECIAL_FLOATS:
         return scalars.SPECIAL_FLOATS[value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise mismatch("Float", value)
-    return float(value)
+    return read_float(shape, value)
 
 
-def _read_timestamp(_shape: Any, value: Any) -> datetime:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise mismatch("Date", value)
+def _read_timestamp(shape: Any, value: Any) -> datetime:
+    if not isinstance(value, str):
+        return read_epoch(shape, value)
     try:
-        return timestamps.from_text(value) if isinstance(value, str) else timestamps.from_epoch(value)
+        return timestamps.from_text(value)
     except ValueError:
         raise mismatch("Date", value) from None
 

@@ -38,8 +38,8 @@ class QueryProtocol:
             parts.append(f"<{wrapper}>")
             xml.members(parts, shape, result)
             parts.append(f"</{wrapper}>")
-        elif result:
-            raise ValueError(f"{operation.name} answers nothing, yet there is a result")
+        else:
+            scalars.require_no_result(operation.name, result)
         parts.append(f"<ResponseMetadata><RequestId>{xml.escape(request_id)}</RequestId></ResponseMetadata>")
         parts.append(f"</{operation.name}Response>")
         return _reply(200, parts, request_id)

@@ -77,8 +77,7 @@ class RestProtocol:
         shape: Any = operation.output_shape
         headers = {"x-amzn-requestid": request_id}
         if shape is None:
-            if result:
-                raise ValueError(f"{operation.name} answers nothing, yet there is a result")
+            scalars.require_no_result(operation.name, result)
             return Reply(operation.success_status, headers)
         shapes = scalars.member_shapes(shape, result)
         status = operation.success_status

@@ -13,7 +13,7 @@ from typing import Any
 
 from opentrail.aws.http import Reply, RequestHead
 from opentrail.aws.model import Operation, Service
-from opentrail.aws.protocols import cbor, error_texts, scalars, timestamps
+from opentrail.aws.protocols import cbor, error_texts, scalars
 from opentrail.aws.protocols.bodies import plain_body
 from opentrail.aws.protocols.error_texts import ErrorText
 from opentrail.aws.protocols.scalars import Unreadable, UnreadableReplyError
@@ -22,6 +22,8 @@ from opentrail.aws.protocols.value_trees import (
     TreeReader,
     mismatch,
     read_boolean,
+    read_epoch,
+    read_float,
     read_integer,
     write_tree,
 )
@@ -54,8 +56,7 @@ class RpcCborProtocol:
     def serialise(self, operation: Operation, result: Mapping[str, Any], request_id: str) -> Reply:
         """An answer. Raises ValueError or TypeError where the result does not fit the model."""
         if operation.output_shape is None:
-            if result:
-                raise ValueError(f"{operation.name} answers nothing, yet there is a result")
+            scalars.require_no_result(operation.name, result)
             return _reply(200, {}, request_id)
         return _reply(200, write_tree(operation.output_shape, result, _write_scalar), request_id)
 
@@ -102,21 +103,8 @@ def _write_scalar(shape: Any, value: Any) -> Any:
     return float(value) if shape.type_name in ("float", "double") else value
 
 
-def _read_float(_shape: Any, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise mismatch("Float", value)
-    return float(value)
-
-
-def _read_timestamp(_shape: Any, value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise mismatch("Date", value)
-    try:
-        return timestamps.from_epoch(value)
-    except ValueError:
-        raise mismatch("Date", value) from None
+def _read_timestamp(shape: Any, value: Any) -> datetime:
+    return value if isinstance(value, datetime) else read_epoch(shape, value)
 
 
 def _read_blob(_shape: Any, value: Any) -> bytes:
@@ -130,8 +118,8 @@ _SCALARS: Mapping[str, ScalarReader] = MappingProxyType(
         "boolean": read_boolean,
         "integer": read_integer,
         "long": read_integer,
-        "float": _read_float,
-        "double": _read_float,
+        "float": read_float,
+        "double": read_float,
         "timestamp": _read_timestamp,
         "blob": _read_blob,
     }

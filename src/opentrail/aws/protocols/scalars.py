@@ -106,6 +106,12 @@ def special_float(number: float) -> str | None:
     return {float("inf"): "Infinity", float("-inf"): "-Infinity"}.get(number)
 
 
+def require_no_result(operation_name: str, result: Mapping[str, Any]) -> None:
+    """Raises ValueError where an operation that answers nothing has a result."""
+    if result:
+        raise ValueError(f"{operation_name} answers nothing, yet there is a result")
+
+
 def require_type(shape: Shape, value: Any) -> None:
     """Raises TypeError where a value of ours is not of the modelled type (a bool is not a number, a str not a list)."""
     kind = shape.type_name

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from opentrail.aws.protocols import scalars
+from opentrail.aws.protocols import scalars, timestamps
 from opentrail.aws.protocols.scalars import Unreadable
 
 ScalarReader = Callable[[Any, Any], Any]
@@ -100,6 +100,23 @@ def read_integer(shape: Any, value: Any) -> int:
     if not scalars.fits(shape.type_name, value):
         raise Unreadable(f"Numeric value out of range of {shape.type_name}")
     return value
+
+
+def read_float(_shape: Any, value: Any) -> float:
+    """A number. Raises Unreadable."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise mismatch("Float", value)
+    return float(value)
+
+
+def read_epoch(_shape: Any, value: Any) -> datetime:
+    """A point in time from its epoch seconds. Raises Unreadable."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise mismatch("Date", value)
+    try:
+        return timestamps.from_epoch(value)
+    except ValueError:
+        raise mismatch("Date", value) from None
 
 
 def mismatch(wanted: str, value: Any) -> Unreadable:
