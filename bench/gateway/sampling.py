@@ -22,7 +22,6 @@ _SIGEV_THREAD_ID = 4  # linux/signal.h
 _NATIVE = "(native)"
 
 EVENT_LOOP = "event loop"
-OTHER = "other"
 # The first row that fits a frame counts: the end of its file's path, and its function or "" for every one. Functions
 # stand before their files. What stands in no row (asyncio, contextlib, dataclasses) belongs to whoever called it.
 _STAGES: tuple[tuple[str, str, str], ...] = (
@@ -62,7 +61,7 @@ _STAGES: tuple[tuple[str, str, str], ...] = (
     ("door", "gateway/undisturbed.py", ""),
     ("door", "gateway/s3_bodies.py", ""),
 )
-STAGES = (*dict.fromkeys(stage for stage, _, _ in _STAGES), EVENT_LOOP, OTHER)
+STAGES = (*dict.fromkeys(stage for stage, _, _ in _STAGES), EVENT_LOOP)
 
 
 class _SignalEvent(ctypes.Structure):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from opentrail.backup.manifest import CHECKSUM, MANIFEST, FileEntry
 from opentrail.errors import IntegrityError
+from opentrail.state.private_files import flush_directory
 
 Progress = Callable[[int], None]
 """Told how many bytes were dealt with since the last time."""
@@ -80,15 +81,6 @@ def flush_tree(directory: Path) -> None:
     """Bring the entries of a directory and of all below it to disk."""
     for folder, _, _ in os.walk(directory):
         flush_directory(Path(folder))
-
-
-def flush_directory(directory: Path) -> None:
-    """Bring a directory's entries to disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

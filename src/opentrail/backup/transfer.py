@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from opentrail.backup.files import Progress, copy_file, flush_directory, flush_tree, make_private, quiet
+from opentrail.backup.files import Progress, copy_file, flush_tree, make_private, quiet
 from opentrail.backup.manifest import BACKUP_ID, CHECKSUM, MANIFEST, Manifest
 from opentrail.backup.snapshot import taking
 from opentrail.backup.verification import manifest_in, verify
 from opentrail.errors import ConfigError, IntegrityError, OutboundError
 from opentrail.state.home import Home, HomeLock, holder_of
-from opentrail.state.private_files import write_private
+from opentrail.state.private_files import flush_directory, write_private
 
 UNFINISHED = "unfinished restore\n"
 """What HOME's format file says while a restore is under way: no OpenTrail starts on that."""

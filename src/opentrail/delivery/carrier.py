@@ -29,7 +29,6 @@ from opentrail.errors import IntegrityError, OutboundError
 from opentrail.journal import Journal, cursors
 from opentrail.state.database import Database, Unit
 from opentrail.trails.bucket_access import BucketPolicyMode
-from opentrail.trails.key_access import encryption_of
 from opentrail.trails.store import Trails
 from opentrail.trails.trail import Trail
 
@@ -124,10 +123,8 @@ class Carrier:
             if file is None:
                 self._drop(lane, plan)
                 return
-            encryption = encryption_of(trail, plan.key, bucket=plan.bucket)
-            etag = self.deposits.put(
-                Deposit(plan.bucket, plan.key, file.body, file.sha256, file.size_bytes, encryption=encryption)
-            )
+            deposit = Deposit(plan.bucket, plan.key, file.body, file.sha256, file.size_bytes)
+            etag = self.deposits.put(trail, deposit)
         except OutboundError:
             self._follow_trail(lane, trail, plan)
             raise
@@ -164,7 +161,7 @@ class Carrier:
         status = self.trails.delivery_status(plan.trail_id)
         trail = self.trails.snapshot.get(plan.trail_id)
         with self.database.unit() as unit:
-            if trail is not None:
+            if trail is not None and trail.sns_topic_arn is not None:
                 self.announcer.announcements.add(unit, trail, plan.bucket, plan.key, now)
                 unit.after_commit(self.announcer.wake)
             self.plans.mark(unit, plan, marked_at=now, etag=etag, sha256=file.sha256)

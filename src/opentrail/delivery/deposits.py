@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from opentrail.delivery.logfile import content_sha256
 from opentrail.errors import IntegrityError, OutboundError
 from opentrail.kms.store import Keys, KeySet
-from opentrail.storage.bucket import PRECONDITION_FAILED, Encryption, ObjectStore
+from opentrail.storage.bucket import PRECONDITION_FAILED, ObjectStore
 from opentrail.trails.bucket_access import (
     LOG_FILE_ACL,
-    LOG_FILE_ENCRYPTION,
     BucketDirectory,
     BucketPolicyMode,
     facts_of,
     missing_permissions,
 )
-from opentrail.trails.key_access import key_problem, log_file_context
+from opentrail.trails.key_access import encryption_of, key_problem, log_file_context
 from opentrail.trails.trail import Trail
 
 _GZIP_SLACK_BYTES = 64 * 1024
@@ -36,7 +35,6 @@ class Deposit:
     sha256: str
     size_bytes: int
     metadata: Mapping[str, str] = field(default_factory=dict)
-    encryption: Encryption = LOG_FILE_ENCRYPTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +68,14 @@ class Deposits:
             denied = problem.code == "AccessDeniedException"
             raise OutboundError("AccessDenied" if denied else f"KMS.{problem.code}", problem.message)
 
-    def put(self, file: Deposit) -> str:
-        """Put a file, or find it put; answers the object's ETag.
+    def put(self, trail: Trail, file: Deposit) -> str:
+        """Put a trail's file, or find it put; answers the object's ETag.
 
         Raises OutboundError where the bucket refuses or cannot be reached, IntegrityError where the key holds something
         else.
         """
         try:
-            return self._put(file, only_if_absent=True)
+            return self._put(trail, file, only_if_absent=True)
         except OutboundError as error:
             if error.code == PRECONDITION_FAILED:
                 return self._etag_if_same(file)
@@ -85,9 +83,9 @@ class Deposits:
                 raise
         if self.store.head(file.bucket, file.key) is not None:
             return self._etag_if_same(file)
-        return self._put(file, only_if_absent=False)
+        return self._put(trail, file, only_if_absent=False)
 
-    def _put(self, file: Deposit, *, only_if_absent: bool) -> str:
+    def _put(self, trail: Trail, file: Deposit, *, only_if_absent: bool) -> str:
         return self.store.put(
             file.bucket,
             file.key,
@@ -96,7 +94,7 @@ class Deposits:
             content_encoding="gzip",
             metadata=file.metadata,
             acl=LOG_FILE_ACL,
-            server_side_encryption=file.encryption,
+            server_side_encryption=encryption_of(trail, file.key, bucket=file.bucket),
             only_if_absent=only_if_absent,
         )
 

@@ -77,7 +77,6 @@ class PendingDigest:
     digest_id: int
     partition: str
     kind: Kind
-    start: datetime
     end: datetime
     bucket: str
     key: str
@@ -194,7 +193,7 @@ class Digests:
 
     def move_chain(self, unit: Unit, stream: StreamName, due: Due, digest_id: int) -> None:
         """The chain goes on behind this digest."""
-        of_chain = (chains_table.c.trail_id == stream.trail.trail_id) & (chains_table.c.partition == stream.partition)
+        of_chain = _of_stream(chains_table, stream.trail.trail_id, stream.partition)
         unit.execute(sa.delete(chains_table).where(of_chain))
         name = {"trail_id": stream.trail.trail_id, "partition": stream.partition}
         values = {"since": due.since, "end": due.end, "last_digest_id": digest_id}
@@ -221,7 +220,7 @@ class Digests:
         unit.execute(sa.update(digests_table).where(this).values(marked_at=marked_at, body=None))
         unit.execute(sa.delete(files_table).where(files_table.c.digest_id == pending.digest_id))
         if pending.kind is Kind.FINAL:
-            of_chain = (chains_table.c.trail_id == trail_id) & (chains_table.c.partition == pending.partition)
+            of_chain = _of_stream(chains_table, trail_id, pending.partition)
             unit.execute(sa.delete(chains_table).where(of_chain))
 
     def abandon(self, unit: Unit, trail_id: str) -> None:
@@ -242,7 +241,7 @@ class Digests:
         )
 
     def _last_digest_id(self, unit: Unit, stream: StreamName) -> int:
-        of_chain = (chains_table.c.trail_id == stream.trail.trail_id) & (chains_table.c.partition == stream.partition)
+        of_chain = _of_stream(chains_table, stream.trail.trail_id, stream.partition)
         return int(unit.execute(sa.select(chains_table.c.last_digest_id).where(of_chain)).scalar_one())
 
     def _previous(self, unit: Unit, digest_id: int) -> PreviousDigest:
@@ -256,7 +255,11 @@ def _digested(row: sa.Row[tuple[object, ...]]) -> DigestedFile:
     return DigestedFile(row.bucket, row.key, row.sha256, oldest, newest)
 
 
+def _of_stream(table: sa.Table, trail_id: str, partition: str) -> sa.ColumnElement[bool]:
+    return (table.c.trail_id == trail_id) & (table.c.partition == partition)
+
+
 def _pending(row: sa.Row[tuple[object, ...]]) -> PendingDigest:
     file = SignedDigest(row.body, row.size_bytes, row.sha256, row.signature, row.fingerprint)
     kind = Kind(row.kind)
-    return PendingDigest(row.id, row.partition, kind, row.start, row.end, row.bucket, row.key, file)
+    return PendingDigest(row.id, row.partition, kind, row.end, row.bucket, row.key, file)

@@ -24,7 +24,6 @@ from opentrail.delivery.object_keys import DigestFileKey
 from opentrail.delivery.plans import Plans
 from opentrail.errors import IntegrityError, OutboundError
 from opentrail.state.database import Database, Unit
-from opentrail.trails.key_access import encryption_of
 from opentrail.trails.store import DigestStatus, Trails
 from opentrail.trails.trail import Trail
 
@@ -152,7 +151,7 @@ class Scribe:
         with self._planning:
             wanted = later_than(self.digests.last_end(trail.arn, stream.partition), wanted, self.interval)
             signer = self.keyring.signer(stream.region, wanted.end)
-            key = _key_of(stream, trail, wanted)
+            key = _key_of(stream, wanted)
             with self.database.unit() as unit:
                 digest_id = self.digests.take(unit, stream, wanted)
                 self._sign(unit, digest_id, stream, (trail.bucket, key), signer)
@@ -177,10 +176,8 @@ class Scribe:
         file = pending.file
         try:
             self.deposits.check_access(trail, pending.bucket, pending.key)
-            encryption = encryption_of(trail, pending.key, bucket=pending.bucket)
-            self.deposits.put(
-                Deposit(pending.bucket, pending.key, file.body, file.sha256, file.size_bytes, file.metadata, encryption)
-            )
+            deposit = Deposit(pending.bucket, pending.key, file.body, file.sha256, file.size_bytes, file.metadata)
+            self.deposits.put(trail, deposit)
         except OutboundError:
             self._follow_trail(trail, pending)
             raise
@@ -192,7 +189,7 @@ class Scribe:
     def _follow_trail(self, trail: Trail, pending: PendingDigest) -> None:
         """After a failed put: where the trail has another bucket or prefix by now, the next attempt goes there."""
         stream = StreamName(trail, pending.partition)
-        place = (trail.bucket, _key_of(stream, trail, pending))
+        place = (trail.bucket, _key_of(stream, pending))
         if place == (pending.bucket, pending.key):
             return
         signer = self.keyring.signer(stream.region, pending.end)
@@ -200,7 +197,8 @@ class Scribe:
             self._sign(unit, pending.digest_id, stream, place, signer)
 
 
-def _key_of(stream: StreamName, trail: Trail, interval: Due | PendingDigest) -> str:
+def _key_of(stream: StreamName, interval: Due | PendingDigest) -> str:
+    trail = stream.trail
     key = DigestFileKey(
         prefix=trail.prefix,
         account_id=stream.account_id,
