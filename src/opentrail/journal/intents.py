@@ -27,18 +27,12 @@ def recover(database: Database, journal: Journal) -> int:
     """
     with database.read() as connection:
         after = cursors.get(connection, CURSOR) or 0
-    groups = list(_calls(_open_frames(_frames(journal, after))))
+    groups = list(_calls(_open_frames(journal.frames(after, max_bytes=_READ_BYTES))))
     for group in groups:
         journal.append(group).result()
     with database.unit() as unit:
         cursors.put(unit, CURSOR, journal.durable_sequence)
     return len(groups)
-
-
-def _frames(journal: Journal, after: int) -> Iterator[Frame]:
-    while frames := journal.read(after, max_bytes=_READ_BYTES):
-        yield from frames
-        after = frames[-1].sequence
 
 
 def _open_frames(frames: Iterable[Frame]) -> Sequence[Frame]:

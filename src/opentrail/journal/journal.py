@@ -241,6 +241,12 @@ class Journal:
         """
         return self._chain.read(after, max_bytes, self._addresses)
 
+    def frames(self, after: int, *, max_bytes: int) -> Iterator[Frame]:
+        """Durable frames behind a sequence, in order, read about ``max_bytes`` at a time. Raises IntegrityError."""
+        while found := self.read(after, max_bytes=max_bytes):
+            yield from found
+            after = found[-1].sequence
+
     def wait_for(self, after: int, timeout_s: float) -> bool:
         """Wait until something behind a sequence is durable; False if the time is over or the journal has ended."""
         return self._chain.wait_for(after, timeout_s)

@@ -113,16 +113,11 @@ def _drafts(row_id: int, packed: bytes) -> list[Draft]:
 
 def _sequences_of(journal: Journal, start: int, event_ids: set[str]) -> dict[str, int]:
     """Where the journal holds these events, looking from a sequence on."""
-    found: dict[str, int] = {}
-    after = start - 1
-    while frames := journal.read(after, max_bytes=_REPLAY_READ_BYTES):
-        found.update(
-            (frame.event_id, frame.sequence)
-            for frame in frames
-            if frame.event_id in event_ids and not frame.is_intent  # an intent is not its record
-        )
-        after = frames[-1].sequence
-    return found
+    return {
+        frame.event_id: frame.sequence
+        for frame in journal.frames(start - 1, max_bytes=_REPLAY_READ_BYTES)
+        if frame.event_id in event_ids and not frame.is_intent  # an intent is not its record
+    }
 
 
 def _delete(unit: Unit, ids: Sequence[int]) -> None:
