@@ -141,6 +141,8 @@ def test_an_upstream_that_makes_no_sense_is_refused(tmp_path: Path, text: str, t
         ('queue_policy = "never"', "sns.queue_policy must be"),
         ('blocked_networks = "10.0.0.0/99"', "sns.blocked_networks must be"),
         ('endpoint = "https://trail.example/path"', "sns.endpoint must be"),
+        ('endpoint = "http://["', "sns.endpoint must be"),
+        ('smtp = "smtp://["\nsmtp_from = "a@b"', "sns.smtp must be"),
         ('smtp = "http://mail.example"\nsmtp_from = "a@b"', "sns.smtp must be"),
         ('smtp = "smtp://mail.example"', "sns.smtp and sns.smtp_from go together"),
     ],

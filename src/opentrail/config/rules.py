@@ -95,7 +95,7 @@ def _quoted(service: str) -> str:
 
 def _sns_rules(sns: SnsSettings) -> list[tuple[bool, str]]:
     return [
-        (not sns.endpoint or _is_origin(sns.endpoint), "sns.endpoint must be a URL without a path"),
+        (not sns.endpoint or _is_url(sns.endpoint), "sns.endpoint must be a URL without a path"),
         (sns.queue_policy in {"check", "trust"}, "sns.queue_policy must be `check` or `trust`"),
         (_are_networks(sns.blocked_networks), "sns.blocked_networks must be addresses and CIDR blocks"),
         (not sns.smtp or _is_mail_server(sns.smtp), "sns.smtp must be smtp://, smtps:// or smtp+plain:// and a host"),
@@ -103,11 +103,9 @@ def _sns_rules(sns: SnsSettings) -> list[tuple[bool, str]]:
     ]
 
 
-def _is_origin(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.path in {"", "/"} and not parts.query
-
-
 def _is_mail_server(url: str) -> bool:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     return parts.scheme in {"smtp", "smtps", "smtp+plain"} and bool(parts.hostname)
