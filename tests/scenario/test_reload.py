@@ -116,6 +116,20 @@ def test_what_cannot_change_is_told_and_the_rest_changes(
     assert queues(gateway) == ["one"]
 
 
+def test_what_is_served_here_is_decided_at_start(
+    gateway: Gateway, config: Path, servers: tuple[ModelUpstream, ModelUpstream]
+) -> None:
+    """An upstream that would take KMS or SNS over waits for a restart, as our own service still answers."""
+    for service in ("kms", "sns"):
+        other = (
+            f'[upstream.other]\nendpoint = "{servers[0].endpoint}"\ncredentials = "account"\nservices = "{service}"\n'
+        )
+        written(config, servers[0], more=other)
+        code, text = reload(gateway, config)
+        assert code == 1
+        assert "waiting for a restart: upstream.other" in text.splitlines()
+
+
 def test_a_signal_reloads_too(gateway: Gateway, config: Path, servers: tuple[ModelUpstream, ModelUpstream]) -> None:
     """SIGHUP, as service managers send it."""
     written(config, servers[1])

@@ -75,11 +75,6 @@ class UpstreamTopics:
         self._calls.publish(parse_topic_arn(notification.topic_arn), account_id, notification.text)
 
 
-def is_upstreams(settings: Settings) -> bool:
-    """Whether an upstream is named for ``sns``: then we do not serve it."""
-    return any(_SERVICE in upstream.services for upstream in settings.upstreams.values())
-
-
 def open_notifications(core: Core, calls: UpstreamCalls, url: str) -> Notifications:
     """Serve ``sns``, unless an upstream does. ``url``: where our endpoint answers. Nothing is delivered before
     ``start()``.
@@ -87,7 +82,7 @@ def open_notifications(core: Core, calls: UpstreamCalls, url: str) -> Notificati
     Raises ConfigError where files of ``[sns]`` cannot be read.
     """
     world, settings = core.world, core.world.settings
-    if is_upstreams(settings):
+    if settings.is_upstreams(_SERVICE):
         return Notifications(UpstreamTopics(calls))
     store, deliveries = TopicStore(core.database), Deliveries(core.database, core.seal)
     key, tokens = open_keys(core.database, core.seal, world.clock, world.entropy)

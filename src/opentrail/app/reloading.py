@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
-from opentrail.app.notifications import is_upstreams
 from opentrail.app.object_storage import ObjectStorage
 from opentrail.app.upstreams import BehindUs
 from opentrail.config import Settings, UpstreamSettings
@@ -22,6 +21,7 @@ from opentrail.logs import set_level
 log = logging.getLogger(__name__)
 
 _RELOADABLE = frozenset({"gateway.trusted_proxies", "log.level"})
+_OURS_UNLESS_NAMED = ("kms", "sns")
 _UPSTREAMS = "upstreams"
 
 
@@ -85,19 +85,13 @@ class Reloading:
             return True
         if not name.startswith("upstream."):
             return False
-        old_s3, new_s3 = self._settings.upstream_s3, new.upstream_s3
-        is_s3 = any(
-            "s3" in settings.upstreams.get(name.partition(".")[2], UpstreamSettings()).services
-            for settings in (self._settings, new)
-        )
-        is_sns = any(
-            "sns" in settings.upstreams.get(name.partition(".")[2], UpstreamSettings()).services
-            for settings in (self._settings, new)
-        )
-        if is_sns and is_upstreams(self._settings) != is_upstreams(new):
-            return False  # our own topics come and go with a restart
+        old, upstream = self._settings, name.partition(".")[2]
+        named = {one for settings in (old, new) for one in _services_of(settings, upstream)}
+        if any(one in named and old.is_upstreams(one) != new.is_upstreams(one) for one in _OURS_UNLESS_NAMED):
+            return False  # what we serve ourselves is decided at start
+        old_s3, new_s3 = old.upstream_s3, new.upstream_s3
         # Between the embedded server and another there is a restart, and buckets are given to their owner at start.
-        return not is_s3 or (bool(old_s3.endpoint) == bool(new_s3.endpoint) and old_s3.owner == new_s3.owner)
+        return "s3" not in named or (bool(old_s3.endpoint) == bool(new_s3.endpoint) and old_s3.owner == new_s3.owner)
 
     def _apply(self, settings: Settings, applied: set[str]) -> None:
         parts = self._parts
@@ -109,6 +103,10 @@ class Reloading:
             parts.application.trust(networks(settings.gateway.trusted_proxies))
         if "log.level" in applied:
             set_level(settings.log.level)
+
+
+def _services_of(settings: Settings, upstream: str) -> tuple[str, ...]:
+    return settings.upstreams.get(upstream, UpstreamSettings()).services
 
 
 def differences(old: Settings, new: Settings) -> Iterator[str]:

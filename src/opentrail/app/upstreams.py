@@ -123,8 +123,7 @@ class BehindUs:
         """The embedded MiniStack, where it is wanted and can be run. Raises ConfigError where it must be and cannot."""
         settings = self._world.settings
         wanted = settings.local.ministack
-        has_default = any(ALL_OTHERS in upstream.services for upstream in settings.upstreams.values())
-        if wanted == "off" or has_default:
+        if wanted == "off" or settings.is_upstreams(ALL_OTHERS):
             return None
         reason = missing()
         if reason is not None:

@@ -100,7 +100,7 @@ def _upstreams(settings: Settings) -> list[Check]:
         else:
             gap = "intents are off, so a crash can leave a change without a record; `intents = true` closes that gap"
             checks.append(Check(f"upstream {name}", "note", f"{what}: {gap}"))
-    if not any("*" in upstream.services for upstream in settings.upstreams.values()):
+    if not settings.is_upstreams("*"):
         checks.append(_ministack(settings))
     return checks
 

@@ -165,6 +165,10 @@ class Settings:
         named = (upstream for upstream in self.upstreams.values() if "s3" in upstream.services)
         return next(named, UpstreamSettings())
 
+    def is_upstreams(self, service: str) -> bool:
+        """Whether an upstream names this service: then it is not served here."""
+        return any(service in upstream.services for upstream in self.upstreams.values())
+
 
 SECTIONS: Mapping[str, type[Any]] = {
     "gateway": GatewaySettings,
