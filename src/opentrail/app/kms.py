@@ -96,5 +96,5 @@ def _creation(key: Key, at: datetime) -> ServiceEvent:
         region=key.region,
         occurred_at=at,
         details={"keyId": key.key_id, "aliasName": S3_ALIAS},
-        resources=({"accountId": key.account_id, "type": "AWS::KMS::Key", "ARN": key.arn},),
+        resources=(key.record_resource,),
     )

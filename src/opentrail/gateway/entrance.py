@@ -43,7 +43,7 @@ class Entrance:
             if service is not None and refusal.owner is not None:
                 region = self._default_region
                 call = call_of(incoming, service, refusal.owner, claim, name(), default_region=region)
-                await self._record_refusal(call, refusal)
+                await self.record_refusal(call, refusal)
             raise
         if service is None:
             raise ApiError("UnknownService", f"No AWS service is meant by this request to {incoming.head.host!r}")
@@ -51,10 +51,11 @@ class Entrance:
         if claim.authorization is not None and claim.authorization.scope.service != service.signing_name:
             message = f"Credential should be scoped to correct service: '{service.signing_name}'."
             misdirected = refused("mismatch", to.dialect, message)
-            await self._record_refusal(call, misdirected)
+            await self.record_refusal(call, misdirected)
             raise misdirected
         return caller, call
 
-    async def _record_refusal(self, call: Call, error: ApiError) -> None:
+    async def record_refusal(self, call: Call, error: ApiError) -> None:
+        """Record that a call was refused. Raises JournalError."""
         outcome = Outcome(completed_at=self._clock.now(), error_code=error.code, error_message=error.message)
         await self._recorder.record(call, outcome)

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-from opentrail.aws.model import Catalogue, Service
+from opentrail.aws.model import Catalogue
 from opentrail.aws.protocols import refusal as refusal_reply
 from opentrail.aws.protocols import speaking
 from opentrail.clock import Clock
 from opentrail.errors import ApiError, JournalError
-from opentrail.events.call import Call, Outcome
+from opentrail.events.call import Call
 from opentrail.gateway.admit import Admission, Claim, Dialect, Refusal
 from opentrail.gateway.calls import UNKNOWN_NAME, name_of, parsed
 from opentrail.gateway.dispatch import Dispatcher, Executed, Hosted
@@ -129,17 +129,12 @@ class Pipeline:
             incoming, to, claim, name, payload_hash=payload_hash, unsigned=unsigned
         )
         if hosted is None:
-            raise await self._unserved(call, service)
+            error = unserved(service)
+            await self._parts.entrance.record_refusal(call, error)
+            raise error
         loop = asyncio.get_running_loop()
         executed = await loop.run_in_executor(self._workers, self._execute, hosted, call, incoming, body)
         return await self._answer(executed)
-
-    async def _unserved(self, call: Call, service: Service | None) -> ApiError:
-        """The refusal of a call to a service that nobody here has, recorded."""
-        error = unserved(service)
-        outcome = Outcome(completed_at=self._parts.clock.now(), error_code=error.code, error_message=error.message)
-        await self._parts.recording.record(call, outcome)
-        return error
 
     def _execute(self, hosted: Hosted, call: Call, incoming: Incoming, body: bytes) -> Executed:
         """On a worker thread: parse the body, then carry the call out."""

@@ -217,7 +217,6 @@ class ObjectKeys:
     async def _record(self, exchange: Exchange, use: _Use, error: ApiError | None) -> None:
         """KMS's own event, by the caller through S3; the key's account gets it too."""
         principal, key = exchange.caller.principal, use.key
-        resource = {"accountId": key.account_id, "type": "AWS::KMS::Key", "ARN": key.arn}
         internal = InternalCall(
             service=_INTERNAL,
             account_id=principal.account_id,
@@ -225,7 +224,7 @@ class ObjectKeys:
             event_source="kms.amazonaws.com",
             event_name=use.operation,
             parameters=use.parameters(),
-            resources=(resource,),
+            resources=(key.record_resource,),
             on_behalf_of=principal,
         )
         at = self._clock.now()

@@ -74,6 +74,11 @@ class Key:
         return f"arn:aws:kms:{self.region}:{self.account_id}:key/{self.key_id}"
 
     @property
+    def record_resource(self) -> Mapping[str, str]:
+        """The entry of a record's ``resources``; members in this order (cloudtrail fact sheet 1.5)."""
+        return {"accountId": self.account_id, "type": "AWS::KMS::Key", "ARN": self.arn}
+
+    @property
     def current(self) -> KeyMaterial:
         """The material that encrypts."""
         return self.materials[-1]

@@ -42,8 +42,9 @@ class Unit:
         return self.connection.execute(statement)
 
     def after_commit(self, action: Callable[[], None]) -> None:
-        """Do something (start a job, refresh a snapshot) once the change is durable."""
-        self._after_commit.append(action)
+        """Do something (start a job, refresh a snapshot) once the change is durable; the same thing is done once."""
+        if action not in self._after_commit:
+            self._after_commit.append(action)
 
     def committed(self) -> None:
         """Run what was left for after the commit, in order.

@@ -69,11 +69,6 @@ class Deliveries:
         with self._database.read() as connection:
             return [row.subscription_arn for row in connection.execute(query)]
 
-    def next_due_s(self) -> float | None:
-        """When the next delivery is due; None where nothing waits."""
-        with self._database.read() as connection:
-            return connection.execute(sa.select(sa.func.min(deliveries.c.due_s))).scalar()
-
     def due(self, connection: sa.Connection, subscription_arn: str, now_s: float, limit: int) -> list[Delivery]:
         """What is due for a subscription, in the order in which it was published."""
         columns = [deliveries.c[name] for name in ("number", "subscription_arn", "message_id", "failures", "dead")]

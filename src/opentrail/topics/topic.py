@@ -60,11 +60,6 @@ class Subscription:
     number: int = 0
 
     @property
-    def subscription_id(self) -> str:
-        """What tells it apart from its topic's others."""
-        return self.arn.rpartition(":")[2]
-
-    @property
     def is_raw(self) -> bool:
         """Whether it gets the message alone, without SNS's envelope."""
         return self.attributes.get("RawMessageDelivery") == "true"

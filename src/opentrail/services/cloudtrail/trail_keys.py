@@ -67,7 +67,6 @@ class TrailKeys:
         raise ApiError("KmsException", problem.message)
 
     def _record(self, key: Key, context: dict[str, str], problem: KeyProblem | None) -> None:
-        resource = {"accountId": key.account_id, "type": "AWS::KMS::Key", "ARN": key.arn}
         probe = InternalCall(
             service=CLOUDTRAIL.service,
             account_id=key.account_id,
@@ -75,7 +74,7 @@ class TrailKeys:
             event_source="kms.amazonaws.com",
             event_name="GenerateDataKey",
             parameters={"keyId": key.arn, "keySpec": "AES_256", "encryptionContext": context},
-            resources=(resource,),
+            resources=(key.record_resource,),
         )
         self.calls.record(probe, error=(problem.code, problem.message) if problem else None)
 

@@ -17,7 +17,6 @@ from opentrail.services.kms.parts import (
     page,
     reference_of,
     require_customers,
-    require_not_pending,
 )
 from opentrail.services.kms.rendering import alias_entry
 from opentrail.services.operation import operation
@@ -98,22 +97,19 @@ class AliasOperations:
         if alias is None or key is None:
             raise not_found(reference)
         self.parts.require(call, f"kms:{call.event_name}", key, keys, more={"kms:requestalias": (alias.name,)})
-        require_customers(key, f"kms:{call.event_name}", call)
+        require_customers(key, call)
         return alias, key
 
     def _target(self, call: Call, text: str, keys: KeySet) -> Key:
         reference = self._key_reference(call, text)
-        key = self.parts.own_key(call, reference.arn, keys)
-        require_customers(key, f"kms:{call.event_name}", call)
-        require_not_pending(key)
-        return key
+        return self.parts.changeable_key(call, reference.arn, keys)
 
     def _key_reference(self, call: Call, text: str) -> KeyReference:
         reference = reference_of(call, text)
         if reference.is_alias:
             raise ApiError("ValidationException", "Aliases must refer to keys. Not aliases")
         if reference.account_id != call.account_id:
-            raise ApiError("NotFoundException", f"Key '{reference.arn}' does not exist")
+            raise not_found(reference)
         return reference
 
 

@@ -38,7 +38,7 @@ class DeletionOperations:
     def cancel_key_deletion(self, call: Call, request: Request, unit: Unit) -> Answer:
         """Keep a key after all; it is disabled."""
         key = self.parts.own_key(call, request["KeyId"], self.parts.keys.within(unit))
-        require_customers(key, f"kms:{call.event_name}", call)
+        require_customers(key, call)
         if key.state is not KeyState.PENDING_DELETION:
             raise ApiError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
         self.parts.keys.put(unit, key.deletion_cancelled())

@@ -1,6 +1,5 @@
 """Making, describing, listing, enabling and disabling keys."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from opentrail.errors import ApiError
@@ -75,9 +74,9 @@ class KeyOperations:
         key = self.parts.changeable_key(call, request["KeyId"], self.parts.keys.within(unit))
         return self._put(unit, replace(key, description=request["Description"]))
 
-    def _put(self, unit: Unit, key: Key, response: Mapping[str, object] | None = None) -> Answer:
+    def _put(self, unit: Unit, key: Key) -> Answer:
         self.parts.keys.put(unit, key)
-        return about(key, response)
+        return about(key)
 
 
 def _key_id(key: Key) -> str:

@@ -47,12 +47,9 @@ class Parts:
         """The caller, as key policies see him."""
         return Asker(call.principal, self.policies_of(call.principal), self.context_of(call))
 
-    def require_on_account(
-        self, call: Call, resource: str = "*", *, action: str = "", more: Conditions = NO_VALUES
-    ) -> None:
+    def require_on_account(self, call: Call, resource: str = "*") -> None:
         """Raise ApiError unless the caller's own policies allow what is about no key."""
-        context = {**self.context_of(call), **more}
-        request = AccessRequest(call.principal, action or f"kms:{call.event_name}", resource, context)
+        request = AccessRequest(call.principal, f"kms:{call.event_name}", resource, self.context_of(call))
         verdict = authorize(request, self.policies_of(call.principal))
         if not verdict.allowed:
             raise ApiError("AccessDeniedException", denial_text(request, verdict))
@@ -73,19 +70,17 @@ class Parts:
         self.require(call, wanted, key, keys, more={**named, **more})
         return key
 
-    def own_key(self, call: Call, text: str, keys: KeySet, *, action: str = "", more: Conditions = NO_VALUES) -> Key:
+    def own_key(self, call: Call, text: str, keys: KeySet, *, more: Conditions = NO_VALUES) -> Key:
         """The same for operations that take keys of the caller's account alone."""
         reference = reference_of(call, text)
         if reference.account_id != call.account_id:
-            raise ApiError("AccessDeniedException", denial_abroad(call.principal, action or f"kms:{call.event_name}"))
-        return self.key(call, text, keys, action=action, more=more)
+            raise ApiError("AccessDeniedException", denial_abroad(call.principal, f"kms:{call.event_name}"))
+        return self.key(call, text, keys, more=more)
 
-    def changeable_key(
-        self, call: Call, text: str, keys: KeySet, *, action: str = "", more: Conditions = NO_VALUES
-    ) -> Key:
+    def changeable_key(self, call: Call, text: str, keys: KeySet, *, more: Conditions = NO_VALUES) -> Key:
         """A key of the caller's account that he may change; not one that a service keeps, nor one pending deletion."""
-        key = self.own_key(call, text, keys, action=action, more=more)
-        require_customers(key, action or f"kms:{call.event_name}", call)
+        key = self.own_key(call, text, keys, more=more)
+        require_customers(key, call)
         require_not_pending(key)
         return key
 
@@ -111,10 +106,10 @@ def not_found(reference: KeyReference) -> ApiError:
     return ApiError("NotFoundException", f"Key '{reference.arn}' does not exist")
 
 
-def require_customers(key: Key, action: str, call: Call) -> None:
+def require_customers(key: Key, call: Call) -> None:
     """Raise ApiError where a key is one that a service keeps: nobody changes it."""
     if key.manager == AWS:
-        who = call.principal.arn
+        who, action = call.principal.arn, f"kms:{call.event_name}"
         said = f"User: {who} is not authorized to perform: {action} on resource: {key.arn} (a key managed by AWS)"
         raise ApiError("AccessDeniedException", said)
 
@@ -127,8 +122,7 @@ def require_not_pending(key: Key) -> None:
 
 def about(key: Key, response: Response | None = None) -> Answer:
     """An answer whose record names the key, and which the key's account sees too."""
-    resource = {"accountId": key.account_id, "type": "AWS::KMS::Key", "ARN": key.arn}
-    return Answer(response or {}, also_for=(key.account_id,), resources=(resource,))
+    return Answer(response or {}, also_for=(key.account_id,), resources=(key.record_resource,))
 
 
 def page(request: Request, items: Sequence[Any], name_of: Callable[[Any], str]) -> tuple[Sequence[Any], dict[str, Any]]:

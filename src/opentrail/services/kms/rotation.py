@@ -70,7 +70,7 @@ class RotationOperations:
 
     def _usable(self, call: Call, request: Request, unit: Unit, **more: Any) -> Key:
         key = self.parts.own_key(call, request["KeyId"], self.parts.keys.within(unit), **more)
-        require_customers(key, f"kms:{call.event_name}", call)
+        require_customers(key, call)
         require_usable(key)
         return key
 

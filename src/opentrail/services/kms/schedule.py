@@ -52,5 +52,5 @@ class KeySchedule:
             region=key.region,
             occurred_at=self._clock.now(),
             details=details,
-            resources=({"accountId": key.account_id, "type": "AWS::KMS::Key", "ARN": key.arn},),
+            resources=(key.record_resource,),
         )
