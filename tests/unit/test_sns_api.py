@@ -254,7 +254,7 @@ def test_a_full_queue_refuses_and_publishes_nothing(world: SnsWorld, monkeypatch
     other = sns.subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=DEAD)["SubscriptionArn"]
     assert refused(sns.publish, TopicArn=TOPIC, Message="m") == "Throttled"
     with world.database.read() as connection:
-        assert world.deliveries.waiting(connection, other) == 0
+        assert world.deliveries.waiting(connection, TOPIC).get(other, 0) == 0
     assert world.waiting() == 2
 
 

@@ -4,7 +4,7 @@ Rules. A delivery is forgotten once it was made or given up, in a unit of its ow
 is made once more (at least once, as SNS promises). A message goes with its last delivery.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from opentrail.state.database import Database, Unit
 from opentrail.state.sealing import Seal
 from opentrail.topics.message import Message, from_json, to_json
-from opentrail.topics.tables import deliveries, messages
+from opentrail.topics.tables import deliveries, messages, subscriptions
 
 WAITING_MAX = 10_000
 """How many messages wait for one subscription: a week of a trail's log files. Then publishing is refused."""
@@ -37,12 +37,12 @@ class Deliveries:
         self._database = database
         self._seal = seal
 
-    def waiting(self, connection: sa.Connection, subscription_arn: str) -> int:
-        """How many messages wait for a subscription."""
-        query = (
-            sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.subscription_arn == subscription_arn)
-        )
-        return int(connection.execute(query).scalar_one())
+    def waiting(self, connection: sa.Connection, topic_arn: str) -> Mapping[str, int]:
+        """How many messages wait for each subscription to a topic; those for which none waits are not in it."""
+        of_topic = sa.select(subscriptions.c.arn).where(subscriptions.c.topic_arn == topic_arn)
+        arn = deliveries.c.subscription_arn
+        query = sa.select(arn, sa.func.count()).where(arn.in_(of_topic)).group_by(arn)
+        return {row[0]: row[1] for row in connection.execute(query)}
 
     def add(self, unit: Unit, message: Message, subscription_arns: Sequence[str], due_s: float) -> None:
         """Write a message down with a delivery for each subscription; none: nothing is written."""

@@ -47,8 +47,9 @@ class Publishing:
             for subscription in self._store.subscriptions_to(unit.connection, message.topic_arn)
             if subscription.confirmed and takes(subscription, message)
         ]
+        waiting = self._deliveries.waiting(unit.connection, message.topic_arn) if chosen else {}
         for subscription in chosen:
-            if self._deliveries.waiting(unit.connection, subscription.arn) >= WAITING_MAX:
+            if waiting.get(subscription.arn, 0) >= WAITING_MAX:
                 text = f"{WAITING_MAX} messages wait for subscription {subscription.arn}; nothing was published"
                 raise ApiError(QUEUE_FULL, text)
         self._deliveries.add(unit, message, [found.arn for found in chosen], self._clock.now().timestamp())
