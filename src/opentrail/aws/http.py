@@ -1,6 +1,6 @@
 """HTTP as values: what a request's head says, and what a reply consists of. No sockets here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -31,6 +31,15 @@ class RequestHead:
     def host(self) -> str:
         """The Host header, with its port if it has one; empty where the client sent none."""
         return self.headers.get("host", "")
+
+
+def folded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers, with names in lower case, as ``RequestHead`` has them."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        text = name.decode("latin-1")
+        found[text] = f"{found[text]},{value.decode('latin-1')}" if text in found else value.decode("latin-1")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from opentrail.aws.http import RequestHead, TlsDetails
+from opentrail.aws.http import RequestHead, TlsDetails, folded
 from opentrail.clock import Clock, Entropy
 from opentrail.gateway.client_address import Networks, client_address
 from opentrail.gateway.exchange import CUT, Incoming, Outgoing
@@ -83,10 +83,7 @@ class Application:
 
 
 def _head(scope: Scope, socket_address: str, trusted_proxies: Networks) -> RequestHead:
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        text = name.decode("latin-1")
-        headers[text] = f"{headers[text]},{value.decode('latin-1')}" if text in headers else value.decode("latin-1")
+    headers = folded(scope["headers"])
     return RequestHead(
         method=scope["method"],
         path=scope["raw_path"].decode("latin-1"),

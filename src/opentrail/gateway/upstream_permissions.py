@@ -18,7 +18,7 @@ from opentrail.aws.model import Operation, Service
 from opentrail.events.call_facts import named_arns
 from opentrail.events.resource_arns import ARN_PREFIX, Place, from_template, service_of_arn, texts_at
 from opentrail.gateway.permissions import Permission, Tags
-from opentrail.identity.context import Values, request_tag_context
+from opentrail.identity.context import Values, request_tag_context, tag_keys, tag_pairs
 
 PREFIXES: Mapping[str, str] = MappingProxyType(
     # By the name of the service's model, where the IAM prefix is not the signing name. Service Authorization Reference,
@@ -108,7 +108,6 @@ _STATEMENTS = {
     "delete": "PartiQLDelete",
     "exists": "PartiQLSelect",
 }
-_TAG_KEYS, _TAG_VALUES = ("Key", "key", "TagKey"), ("Value", "value", "TagValue")
 _API_GATEWAY = frozenset({"apigateway", "apigatewayv2"})
 _ROLE = "arn:{partition}:iam::{account}:role/{name}"
 _FIRST_WORD = re.compile(r"\s*([A-Za-z]{1,16})")
@@ -185,33 +184,17 @@ def request_tags(parameters: Mapping[str, Any]) -> Tags:
     """
     found: list[tuple[str, str]] = []
     for member in ("Tags", "tags", "TagList", "TagsList"):
-        found += _tags_in(parameters.get(member))
+        found += tag_pairs(parameters.get(member))
     specifications = parameters.get("TagSpecifications")
     for specification in specifications if isinstance(specifications, list | tuple) else ():
         if isinstance(specification, Mapping):
-            found += _tags_in(specification.get("Tags"))
+            found += tag_pairs(specification.get("Tags"))
     return tuple(dict.fromkeys(found))
 
 
 def untagged_keys(parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """The keys of the tags that a request takes away."""
-    return tuple(key for path in ("TagKeys[]", "tagKeys[]") for key in texts_at(parameters, path))
-
-
-def _tags_in(tags: Any) -> Iterator[tuple[str, str]]:
-    """The pairs of one list or map; what is no pair of texts is left out."""
-    if isinstance(tags, Mapping):
-        pairs = list(tags.items())
-    else:
-        listed = [tag for tag in tags if isinstance(tag, Mapping)] if isinstance(tags, list | tuple) else []
-        pairs = [(_first(tag, _TAG_KEYS), _first(tag, _TAG_VALUES)) for tag in listed]
-    for key, value in pairs:
-        if isinstance(key, str) and (value is None or isinstance(value, str)):
-            yield key, value or ""
-
-
-def _first(tag: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((tag[name] for name in names if name in tag), None)
+    return tuple(key for member in ("TagKeys", "tagKeys") for key in tag_keys(parameters.get(member)))
 
 
 def _resources(operation: Operation, parameters: Mapping[str, Any], place: Place) -> list[str]:

@@ -37,7 +37,6 @@ _ANY_FREE_PORT = 0  # for the local endpoint of custom Lambda runtimes
 _KEEP_ALIVE_S = 75
 _GRACE_S = 3
 _TOKEN_PATHS = ("/_ministack/cfn-response/", "/_ministack/cfn-signal/")
-_HEADER_SEPARATOR = ","
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -68,7 +67,7 @@ class Guard:
 
 def signed_with(secret: str) -> Callable[[Message], bool]:
     """Whether a request carries a signature made with the secret, whatever its access key id, and no inner path."""
-    from opentrail.aws.http import RequestHead
+    from opentrail.aws.http import RequestHead, folded
     from opentrail.aws.sigv4 import SignatureProblem, SigningKeys, read_authorization, verify
     from opentrail.clock import SystemClock
 
@@ -78,7 +77,7 @@ def signed_with(secret: str) -> Callable[[Message], bool]:
         path, decoded = scope["raw_path"].decode("latin-1"), str(scope["path"])
         if decoded.startswith("/_"):
             return scope["method"] == "PUT" and decoded.startswith(_TOKEN_PATHS)
-        head = RequestHead(scope["method"], path, scope["query_string"].decode("latin-1"), _headers(scope))
+        head = RequestHead(scope["method"], path, scope["query_string"].decode("latin-1"), folded(scope["headers"]))
         try:
             found = read_authorization(head)
             if found is None or found.presigned or found.payload_hash is None:
@@ -132,14 +131,6 @@ def _readable() -> list[Path]:
     python = [Path(part).resolve() for part in (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())]
     packages = [Path(part).resolve() for part in sys.path if part]
     return [*map(Path, _SYSTEM), *map(Path, _DEVICES), *settings, *python, *packages]
-
-
-def _headers(scope: Message) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name_bytes, value_bytes in scope["headers"]:
-        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
-        found[name] = f"{found[name]}{_HEADER_SEPARATOR}{value}" if name in found else value
-    return found
 
 
 if __name__ == "__main__":
