@@ -117,7 +117,6 @@ def _pipeline(core: Core, behind: BehindUs, recorder: Recorder) -> Pipeline:
             own_pages=OwnPages("benchmark", list, MetricsPage(Audience.NOBODY, "", bytes)),
             appended=core.drain.appended,
             journal_failure=lambda: core.journal.failure,
-            clock=clock,
         )
     )
 

@@ -263,7 +263,6 @@ class App:
                 own_pages=OwnPages(__version__, reasons, self._metrics_page(workers), workers.notifications.documents),
                 appended=core.drain.appended,
                 journal_failure=lambda: core.journal.failure,
-                clock=clock,
             )
         )
         url = self._url(listener)

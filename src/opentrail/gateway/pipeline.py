@@ -15,7 +15,6 @@ from typing import Protocol
 from opentrail.aws.model import Catalogue
 from opentrail.aws.protocols import refusal as refusal_reply
 from opentrail.aws.protocols import speaking
-from opentrail.clock import Clock
 from opentrail.errors import ApiError, JournalError
 from opentrail.events.call import Call
 from opentrail.gateway.admit import Admission, Claim, Dialect, Refusal
@@ -63,7 +62,6 @@ class Parts:
     own_pages: Callable[[Incoming], Outgoing]
     appended: Callable[[int], None]
     journal_failure: Callable[[], str | None]
-    clock: Clock
 
 
 class Pipeline:
