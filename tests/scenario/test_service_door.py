@@ -167,7 +167,7 @@ def test_large_requests_pass_and_too_large_ones_do_not(gateway: Gateway, upstrea
     record = record_where(gateway, lambda r: r["eventName"] == "CreateFunction20150331")
     assert "zzzz" not in json.dumps(record)
     where = urlsplit(gateway.url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=10)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
     connection.putrequest("POST", "/")
     target = "AmazonSQS.SendMessage"
     for name, value in (("X-Amz-Target", target), ("Content-Length", str(129 * 1024 * 1024))):
