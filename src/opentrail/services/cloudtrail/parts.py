@@ -1,0 +1,84 @@
+"""What the handlers of CloudTrail work with, and the look-ups that they share.
+
+A trail of another account does not exist for the caller, and is changed in its home region only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from opentrail.clock import Clock, Entropy
+from opentrail.delivery.keyring import PublicKey
+from opentrail.errors import ApiError
+from opentrail.events.call import Call
+from opentrail.services.cloudtrail.preflight import Preflight
+from opentrail.services.cloudtrail.trail_keys import TrailKeys
+from opentrail.state.database import Unit
+from opentrail.trails.names import TrailReference, parse_reference
+from opentrail.trails.notification import Publisher
+from opentrail.trails.store import Trails
+from opentrail.trails.trail import Trail
+from opentrail.trails.trail_set import TrailSet
+
+Request = Mapping[str, Any]
+Response = Mapping[str, Any]
+
+
+class PublicKeys(Protocol):
+    """Whose keys ListPublicKeys lists: ``delivery.keyring.Keyring``."""
+
+    def public_keys(self, region: str, start: datetime, end: datetime) -> Sequence[PublicKey]:
+        """The keys of a region that are valid at some time of a range, oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The service's surroundings. ``publisher`` is the way to topics; without ``trail_keys`` no trail has a KMS key."""
+
+    trails: Trails
+    preflight: Preflight
+    keys: PublicKeys
+    publisher: Publisher
+    trail_keys: TrailKeys | None
+    clock: Clock
+    entropy: Entropy
+
+
+class Surroundings:
+    """What every group of operations finds in ``self``."""
+
+    parts: Parts
+
+
+def reference_of(call: Call, name_or_arn: str) -> TrailReference:
+    """What a request's name or ARN refers to. Raises ApiError InvalidTrailName- and CloudTrailARNInvalidException."""
+    return parse_reference(name_or_arn, account_id=call.account_id, region=call.region)
+
+
+def known_trail(call: Call, name_or_arn: str, trails: TrailSet, *, say_arn: bool = False) -> Trail:
+    """The caller's trail of this name or ARN, or TrailNotFoundException.
+
+    ``say_arn``: the operations whose message shows the ARN although a name was given (cloudtrail fact sheet 6.2).
+    """
+    reference = reference_of(call, name_or_arn)
+    trail = trails.find(reference, call.account_id)
+    if trail is None:
+        shown = reference.arn if say_arn else name_or_arn
+        raise ApiError("TrailNotFoundException", f"Unknown trail: {shown} for the user: {call.account_id}")
+    return trail
+
+
+def own_trail(parts: Parts, call: Call, name_or_arn: str, unit: Unit, *, say_arn: bool = False) -> Trail:
+    """The same, to be changed: InvalidHomeRegionException anywhere but in its home region."""
+    trail = known_trail(call, name_or_arn, parts.trails.within(unit), say_arn=say_arn)
+    if trail.home_region != call.region:
+        message = f"Trail {trail.arn} can only be changed in its home region, {trail.home_region}."
+        raise ApiError("InvalidHomeRegionException", message)
+    return trail
+
+
+def refuse_token(request: Request, code: str) -> None:
+    """Raise ApiError ``code`` for a paging token where none was ever given."""
+    if request.get("NextToken"):
+        raise ApiError(code, "The token is not valid: everything was answered in one page.")
