@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from opentrail.delivery.logfile import Compression, LogFileWriter, build, content_sha256
 from opentrail.delivery.object_keys import UNIQUE_ALPHABET, LogFileKey, parse
 from opentrail.errors import OutboundError
+from opentrail.trails.names import log_root
 from tests.support.delivery_world import BUCKET, IRELAND, VIRGINIA, DeliveryWorld
 from tests.support.memory_store import MemoryObjectStore
 
@@ -26,8 +27,12 @@ MINUTES = st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1)).map(  # noqa:
 )
 KEYS = st.builds(
     LogFileKey,
-    prefix=st.one_of(st.just(""), st.from_regex(r"[A-Za-z0-9._ -]{1,20}(/[A-Za-z0-9._-]{1,20}){0,2}", fullmatch=True)),
-    account_id=st.from_regex(r"[0-9]{12}", fullmatch=True),
+    root=st.builds(
+        log_root,
+        st.one_of(st.just(""), st.from_regex(r"[A-Za-z0-9._ -]{1,20}(/[A-Za-z0-9._-]{1,20}){0,2}", fullmatch=True)),
+        st.from_regex(r"[0-9]{12}", fullmatch=True),
+        st.one_of(st.none(), st.from_regex(r"o-[a-z0-9]{10,32}", fullmatch=True)),
+    ),
     region=st.sampled_from(["us-east-1", "eu-west-1", "us-gov-west-1", "ap-southeast-2"]),
     stamp=MINUTES,
     unique=st.text(UNIQUE_ALPHABET, min_size=16, max_size=16),

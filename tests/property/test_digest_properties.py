@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from opentrail.delivery.digest import Digest, DigestedFile, PreviousDigest, SignedDigest, signed
 from opentrail.delivery.keyring import KEY_BITS, SigningKey, fingerprint_of
 from opentrail.delivery.object_keys import DigestFileKey, parse
+from opentrail.trails.names import log_root
 
 SECONDS = st.datetimes(datetime(2000, 1, 1), datetime(2900, 1, 1)).map(  # noqa: DTZ001  # the zone comes with replace
     lambda at: at.replace(microsecond=0, tzinfo=UTC)
@@ -31,10 +32,11 @@ REGIONS = st.sampled_from(["us-east-1", "eu-west-1", "us-gov-west-1", "ap-southe
 HASHES = st.binary(min_size=32, max_size=32).map(bytes.hex)
 BUCKETS = st.from_regex(r"[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]", fullmatch=True)
 PREFIXES = st.one_of(st.just(""), st.text(min_size=1, max_size=20).filter(lambda text: "/" not in text))
+ACCOUNTS = st.from_regex(r"[0-9]{12}", fullmatch=True)
+ORGANIZATIONS = st.from_regex(r"o-[a-z0-9]{10,32}", fullmatch=True)
 KEYS = st.builds(
     DigestFileKey,
-    prefix=PREFIXES,
-    account_id=st.from_regex(r"[0-9]{12}", fullmatch=True),
+    root=st.builds(log_root, PREFIXES, ACCOUNTS, st.one_of(st.none(), ORGANIZATIONS)),
     region=REGIONS,
     trail_name=st.from_regex(r"[A-Za-z0-9]{1,3}([._-][A-Za-z0-9]{1,5}){1,4}", fullmatch=True),
     home_region=REGIONS,
@@ -99,10 +101,15 @@ def test_the_aws_cli_finds_every_digest_key_and_its_end(key: DigestFileKey) -> N
     """Its pattern matches, also with dots and underscores in names; it cuts the end time out of the right place; no
     digest is taken for a log file.
     """
-    provider = DigestProvider(None, key.account_id, key.trail_name, key.home_region, key.region)
-    assert re.match(provider._create_digest_key_regex(key.prefix), str(key), re.DOTALL)
+    prefix, _, inside = f"/{key.root}".rpartition("/AWSLogs/")
+    prefix = prefix.removeprefix("/")
+    organization_id = inside.split("/")[0] if inside.startswith("o-") else None
+    provider = DigestProvider(
+        None, key.account_id, key.trail_name, key.home_region, key.region, organization_id=organization_id
+    )
+    assert re.match(provider._create_digest_key_regex(prefix), str(key), re.DOTALL)
     assert extract_digest_key_date(str(key)) == f"{key.end:%Y%m%dT%H%M%SZ}"
-    assert str(key).startswith(provider._create_digest_prefix(key.end, key.prefix))
+    assert str(key).startswith(provider._create_digest_prefix(key.end, prefix))
     assert parse(str(key)) is None
 
 

@@ -9,7 +9,7 @@ from opentrail.errors import ApiError
 from opentrail.events.selectors import DEFAULT
 from opentrail.events.selectors_matching import EventFacts
 from opentrail.events.selectors_request import parse_selectors
-from opentrail.trails.names import check_bucket_name, check_prefix, check_trail_name, marker_key, parse_reference
+from opentrail.trails.names import check_bucket_name, check_prefix, check_trail_name, log_root, parse_reference
 from opentrail.trails.routing import routes
 from opentrail.trails.trail import Trail
 from opentrail.trails.trail_set import TrailSet
@@ -110,9 +110,20 @@ def test_impossible_prefixes_are_refused(prefix: str) -> None:
 
 
 def test_the_marker_stands_below_the_prefix() -> None:
-    """The marker object's key is [prefix/]AWSLogs/ACCOUNT/CloudTrail/."""
-    assert marker_key("", ACCOUNT) == "AWSLogs/123456789012/CloudTrail/"
-    assert marker_key("org/logs", ACCOUNT) == "org/logs/AWSLogs/123456789012/CloudTrail/"
+    """The marker object's key is [prefix/]AWSLogs/[o-orgid/]ACCOUNT/CloudTrail/."""
+    assert trail().marker_key == "AWSLogs/123456789012/CloudTrail/"
+    assert trail(prefix="org/logs").marker_key == "org/logs/AWSLogs/123456789012/CloudTrail/"
+    of_organization = trail(prefix="org").for_organization("o-abcdefghij")
+    assert of_organization.marker_key == "org/AWSLogs/o-abcdefghij/123456789012/CloudTrail/"
+    assert of_organization.digest_marker_key == "org/AWSLogs/o-abcdefghij/123456789012/CloudTrail-Digest/"
+
+
+def test_members_files_stay_where_the_organization_s_are() -> None:
+    """A trail that is of its account alone again still puts there what members did before."""
+    left = trail().for_organization("o-abcdefghij").for_organization(None)
+    assert not left.is_organization
+    assert left.log_root(ACCOUNT) == log_root("", ACCOUNT) == "AWSLogs/123456789012/"
+    assert left.log_root("210987654321") == "AWSLogs/o-abcdefghij/210987654321/"
 
 
 @pytest.mark.parametrize(

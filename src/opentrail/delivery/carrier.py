@@ -109,7 +109,7 @@ class Carrier:
             oldest_event_s=tally.oldest_event_s,
             newest_event_s=tally.newest_event_s,
             bucket=trail.bucket,
-            key=str(LogFileKey(trail.prefix, account_id, region, stamp, unique)),
+            key=str(LogFileKey(trail.log_root(account_id), region, stamp, unique)),
             stamp=stamp,
             compressor=self.options.compression.compressor,
             level=self.options.compression.level,
@@ -184,9 +184,12 @@ class Carrier:
     def _follow_trail(self, lane: Lane, trail: Trail, plan: Plan) -> None:
         """After a failed put: where the trail has another bucket or prefix by now, the next attempt goes there."""
         parts = object_keys.parse(plan.key)
-        if parts is None or (trail.bucket, trail.prefix) == (plan.bucket, parts.prefix):
+        if parts is None:
             return
-        moved = replace(plan, bucket=trail.bucket, key=str(replace(parts, prefix=trail.prefix)))
+        root = trail.log_root(parts.account_id)
+        if (trail.bucket, root) == (plan.bucket, parts.root):
+            return
+        moved = replace(plan, bucket=trail.bucket, key=str(replace(parts, root=root)))
         with self.database.unit() as unit:
             self.plans.readdress(unit, plan, bucket=moved.bucket, key=moved.key)
         lane.readdressed(moved)

@@ -200,8 +200,7 @@ class Scribe:
 def _key_of(stream: StreamName, interval: Due | PendingDigest) -> str:
     trail = stream.trail
     key = DigestFileKey(
-        prefix=trail.prefix,
-        account_id=stream.account_id,
+        root=trail.log_root(stream.account_id),
         region=stream.region,
         trail_name=trail.name,
         home_region=trail.home_region,

@@ -15,7 +15,7 @@ from typing import Any
 from opentrail.errors import ConfigError
 from opentrail.state.private_files import write_private
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,21 +77,34 @@ def _to_3(connection: sa.Connection) -> None:
     From format 3 on the journal may hold intents, which a release of format 2 would take for records and deliver: that
     it refuses the HOME is what the number is for.
     """
+    _add_columns(
+        connection,
+        ("trails", "selectors", "TEXT"),
+        ("trails", "validated_since", "BIGINT"),
+        ("trails", "sns_topic_arn", "TEXT"),
+        ("trails", "kms_key_arn", "TEXT"),
+    )
+
+
+def _to_4(connection: sa.Connection) -> None:
+    """Trails may be an organization's; none was."""
+    _add_columns(
+        connection,
+        ("trails", "organization_id", "VARCHAR(34)"),
+        ("trails", "is_organization", "BOOLEAN DEFAULT 0 NOT NULL"),
+    )
+
+
+def _add_columns(connection: sa.Connection, *columns: tuple[str, str, str]) -> None:
+    """Add what is missing; all of it is there already where a start failed between this and the stamp."""
     found = sa.inspect(connection)
-    if "trails" not in found.get_table_names():
-        return
-    known = {column["name"] for column in found.get_columns("trails")}  # all of them, where only the stamp failed
-    for name, kind in (
-        ("selectors", "TEXT"),
-        ("validated_since", "BIGINT"),
-        ("sns_topic_arn", "TEXT"),
-        ("kms_key_arn", "TEXT"),
-    ):
-        if name not in known:
-            connection.exec_driver_sql(f"ALTER TABLE trails ADD COLUMN {name} {kind}")
+    tables = set(found.get_table_names())
+    for table, name, kind in columns:
+        if table in tables and name not in {column["name"] for column in found.get_columns(table)}:
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
-STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3}
+STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4}
 """The step that leads away from each older format."""
 
 

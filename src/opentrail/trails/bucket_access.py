@@ -10,7 +10,6 @@ from typing import Protocol
 
 from opentrail.identity.policy import AccessRequest, Decision, Policy, evaluate
 from opentrail.identity.principal import Principal, PrincipalType
-from opentrail.trails.names import digest_marker_key, log_root, marker_key
 from opentrail.trails.trail import Trail
 
 LOG_FILE_ACL = "bucket-owner-full-control"
@@ -62,7 +61,7 @@ def facts_of(buckets: BucketDirectory, name: str) -> BucketFacts:
 
 def marker_keys(trail: Trail) -> tuple[str, ...]:
     """The marker objects that a trail leaves in its bucket: for log files, and for digest files if it has any."""
-    keys = (marker_key(trail.prefix, trail.account_id), digest_marker_key(trail.prefix, trail.account_id))
+    keys = (trail.marker_key, trail.digest_marker_key)
     return keys if trail.validated_since is not None else keys[:1]
 
 
@@ -72,8 +71,10 @@ def missing_permissions(trail: Trail, bucket: BucketFacts, mode: BucketPolicyMod
     ``key`` is the object about to be written, by default the trail's marker object. In mode ``TRUST`` a bucket of the
     trail's own account is open to its trails unless its policy denies explicitly.
     """
-    root = log_root(trail.prefix, trail.account_id)
-    object_arn = f"arn:aws:s3:::{bucket.name}/{key or marker_key(trail.prefix, trail.account_id)}"
+    root = trail.log_root(trail.account_id)
+    if trail.is_organization:  # one statement lets all its accounts' files in (cloudtrail fact sheet 3.5)
+        root = root.removesuffix(f"{trail.account_id}/")
+    object_arn = f"arn:aws:s3:::{bucket.name}/{key or trail.marker_key}"
     needs = (
         (_request("s3:GetBucketAcl", f"arn:aws:s3:::{bucket.name}", trail, {}), f"arn:aws:s3:::{bucket.name}", ""),
         (

@@ -41,19 +41,12 @@ def trail_arn(account_id: str, home_region: str, name: str) -> str:
     return f"arn:{_ARN_PARTITION}:cloudtrail:{home_region}:{account_id}:{_ARN_RESOURCE}{name}"
 
 
-def log_root(prefix: str, account_id: str) -> str:
-    """Where an account's objects stand in a bucket: ``[prefix/]AWSLogs/ACCOUNT/`` (cloudtrail fact sheet 3.2)."""
-    return f"{prefix}/AWSLogs/{account_id}/" if prefix else f"AWSLogs/{account_id}/"
-
-
-def marker_key(prefix: str, account_id: str) -> str:
-    """The key of the zero-byte object that CreateTrail leaves in the bucket (cloudtrail fact sheet 3.4)."""
-    return f"{log_root(prefix, account_id)}CloudTrail/"
-
-
-def digest_marker_key(prefix: str, account_id: str) -> str:
-    """The key of the zero-byte object that is left as well where log file validation is on (fact sheet 3.4)."""
-    return f"{log_root(prefix, account_id)}CloudTrail-Digest/"
+def log_root(prefix: str, account_id: str, organization_id: str | None = None) -> str:
+    """Where an account's objects stand in a bucket: ``[prefix/]AWSLogs/[o-orgid/]ACCOUNT/`` (cloudtrail fact sheet
+    3.2).
+    """
+    above = f"{prefix}/AWSLogs/" if prefix else "AWSLogs/"
+    return f"{above}{organization_id}/{account_id}/" if organization_id else f"{above}{account_id}/"
 
 
 def check_trail_name(name: str) -> None:

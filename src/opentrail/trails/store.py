@@ -64,6 +64,8 @@ trails_table = sa.Table(
     sa.Column("validated_since", Instant),
     sa.Column("sns_topic_arn", sa.Text),
     sa.Column("kms_key_arn", sa.Text),
+    sa.Column("organization_id", sa.String(34)),
+    sa.Column("is_organization", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 sa.Index(
     "trails_live_name",

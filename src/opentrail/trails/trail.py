@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from opentrail.events.selectors import DEFAULT, Selectors
-from opentrail.trails.names import trail_arn
+from opentrail.trails.names import log_root, trail_arn
 
 MAX_TAGS = 50
 
@@ -20,7 +20,9 @@ class Trail:
 
     ``tags`` keeps the order in which keys were added; a tag without a value has None. ``generation`` counts changes.
     ``validated_since``: when log file validation was turned on; None while it is off. ``kms_key_arn``: the key that
-    what it delivers is encrypted with; None: SSE-S3.
+    what it delivers is encrypted with; None: SSE-S3. ``organization_id``: the organization whose accounts' events it
+    keeps; it stays known when the trail is one of its account alone again, since what members did before is still on
+    its way.
     """
 
     trail_id: str
@@ -41,6 +43,8 @@ class Trail:
     validated_since: datetime | None = None
     sns_topic_arn: str | None = None
     kms_key_arn: str | None = None
+    organization_id: str | None = None
+    is_organization: bool = False
     generation: int = 1
 
     @property
@@ -62,6 +66,24 @@ class Trail:
         if self.validated_since is None or not self.is_logging:
             return None
         return max(self.validated_since, self.started_at or self.validated_since)
+
+    def log_root(self, account_id: str) -> str:
+        """Where an account's log and digest files go in the trail's bucket, with the slash at the end.
+
+        Those of another account than the trail's are an organization's, whatever the trail is by now.
+        """
+        of_organization = self.is_organization or account_id != self.account_id
+        return log_root(self.prefix, account_id, self.organization_id if of_organization else None)
+
+    @property
+    def marker_key(self) -> str:
+        """The key of the zero-byte object that CreateTrail leaves in the bucket (cloudtrail fact sheet 3.4)."""
+        return f"{self.log_root(self.account_id)}CloudTrail/"
+
+    @property
+    def digest_marker_key(self) -> str:
+        """The key of the one that is left as well where log file validation is on (cloudtrail fact sheet 3.4)."""
+        return f"{self.log_root(self.account_id)}CloudTrail-Digest/"
 
     def is_visible_in(self, region: str) -> bool:
         """Whether the trail, or its shadow, exists in ``region`` (cloudtrail fact sheet 6.3)."""
@@ -106,6 +128,14 @@ class Trail:
                 include_now if include_global_service_events is None else include_global_service_events
             ),
         )
+
+    def for_organization(self, organization_id: str | None) -> "Trail":
+        """IsOrganizationTrail: the trail of an organization from now on; None: of its account alone."""
+        if organization_id is None:
+            return self._changed(is_organization=False) if self.is_organization else self
+        if self.is_organization and self.organization_id == organization_id:
+            return self
+        return self._changed(is_organization=True, organization_id=organization_id)
 
     def validated(self, at: datetime, *, enabled: bool | None) -> "Trail":
         """EnableLogFileValidation: on from ``at`` or off; unchanged for None and where it is so already."""

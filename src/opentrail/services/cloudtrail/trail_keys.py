@@ -12,7 +12,6 @@ from opentrail.kms.references import parse_reference
 from opentrail.kms.store import Keys
 from opentrail.trails.bucket_access import CLOUDTRAIL
 from opentrail.trails.key_access import KeyProblem, key_problem, log_file_context
-from opentrail.trails.names import marker_key
 from opentrail.trails.trail import Trail
 
 
@@ -55,7 +54,7 @@ class TrailKeys:
             said = f"The key {arn} and the S3 bucket {trail.bucket} are not in the same region."
             raise ApiError("KmsKeyNotFoundException", said)
         key = self.keys.snapshot.by_id(arn.resource_id)
-        context = log_file_context(trail, marker_key(trail.prefix, trail.account_id))
+        context = log_file_context(trail, trail.marker_key)
         aliases = self.keys.snapshot.aliases_for(arn.resource_id)
         problem = key_problem(trail, key, aliases, context)
         if key is not None:
