@@ -37,6 +37,7 @@ from opentrail.identity.session_tokens import SessionTokens
 from opentrail.identity.store import Identities, KeyOwner
 from opentrail.journal import Doors, Journal, JournalOptions, intents, outbox
 from opentrail.kms.store import Keys
+from opentrail.organizations.store import Organizations
 from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
 from opentrail.services.opentrail import MODEL_PATH
 from opentrail.services.opentrail.backups import BackupService
@@ -103,6 +104,7 @@ class Core:
         self.trails = Trails(self.database)
         self.buckets = Buckets(self.database)
         self.keys = Keys(self.database, self.seal)
+        self.organizations = Organizations(self.database)
         options = JournalOptions(segment_bytes=world.settings.journal.segment_bytes)
         meters = meters or Meters()
         doors = Doors(files=meters.files, entropy=world.entropy, on_failure=on_journal_failure)

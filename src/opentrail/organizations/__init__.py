@@ -1,0 +1,1 @@
+"""ORGANIZATIONS: accounts that belong together, and the services that may work across them."""

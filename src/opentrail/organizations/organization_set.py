@@ -1,0 +1,38 @@
+"""A set of organizations that tells which accounts belong together. Pure and immutable."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from opentrail.organizations.organization import Organization
+
+
+class OrganizationSet:
+    """All organizations at one moment, asked by account and by id."""
+
+    def __init__(self, organizations: Iterable[Organization] = ()) -> None:
+        """Raises ValueError where an account is a member of two."""
+        self._by_id = {found.organization_id: found for found in organizations}
+        self._by_account: dict[str, Organization] = {}
+        for organization in self._by_id.values():
+            for account_id in organization.members:
+                if account_id in self._by_account:
+                    raise ValueError(f"account {account_id} is a member of two organizations")
+                self._by_account[account_id] = organization
+        ids = {account_id: found.organization_id for account_id, found in self._by_account.items()}
+        self._organization_ids = MappingProxyType(ids)
+
+    def of(self, account_id: str) -> Organization | None:
+        """The organization that an account is a member of."""
+        return self._by_account.get(account_id)
+
+    def get(self, organization_id: str) -> Organization | None:
+        """The organization of that id."""
+        return self._by_id.get(organization_id)
+
+    def every(self) -> tuple[Organization, ...]:
+        """All organizations, in no order that means anything."""
+        return tuple(self._by_id.values())
+
+    def organization_ids(self) -> Mapping[str, str]:
+        """Account id -> organization id, for every account that has one; made once, so asking costs nothing."""
+        return self._organization_ids
