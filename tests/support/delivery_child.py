@@ -89,7 +89,7 @@ def main() -> None:
     """Live one life."""
     directory, kill_at, records = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     world = DeliveryWorld(directory, DirectoryStore(directory / "store", kill_at), SystemClock(), interval_s=0.2)
-    if not world.trails.of(ACCOUNT):
+    if not world.trails.snapshot.of(ACCOUNT):
         world.trail(is_multi_region=True)
     if kill_at == "anywhere":
         world.courier.start()

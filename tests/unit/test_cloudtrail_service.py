@@ -12,6 +12,7 @@ from opentrail.errors import ApiError, OutboundError
 from opentrail.events.call import Call
 from opentrail.identity.policy import Policy, parse
 from opentrail.identity.principal import Principal, PrincipalType
+from opentrail.organizations.store import Organizations
 from opentrail.services.cloudtrail.service import CloudTrailService
 from opentrail.services.cloudtrail.trail_keys import TrailKeys
 from opentrail.services.operation import handlers_of
@@ -66,7 +67,8 @@ class World:
     def __init__(self, mode: BucketPolicyMode = BucketPolicyMode.CHECK) -> None:
         self.database = Database(None)
         self.database.create_tables()
-        self.trails = Trails(self.database)
+        self.organizations = Organizations(self.database)
+        self.trails = Trails(self.database, self.organizations)
         self.store = MemoryObjectStore("logs-bucket", "second-bucket")
         self.buckets = OneBucketPolicy()
         self.clock = StoppedClock()
@@ -80,6 +82,7 @@ class World:
         self.handlers = handlers_of(
             CloudTrailService(
                 trails=self.trails,
+                organizations=self.organizations,
                 buckets=self.buckets,
                 store=self.store,
                 keys=self.keyring,
@@ -504,7 +507,7 @@ def test_a_deleted_trail_frees_its_name(world: World) -> None:
     world.call("DeleteTrail", Name="audit")
     assert refusal(world, "GetTrail", Name="audit")[0] == "TrailNotFoundException"
     world.create()
-    assert world.trails.of(ACCOUNT)[0].trail_id != first
+    assert world.trails.snapshot.of(ACCOUNT)[0].trail_id != first
 
 
 def test_tags_are_added_overwritten_listed_and_removed_by_arn(world: World) -> None:

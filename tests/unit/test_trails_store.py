@@ -74,7 +74,7 @@ def test_a_live_name_is_unique_in_its_region(database: Database) -> None:
     with database.unit() as unit:
         trails.put(unit, trail().deleted(NOW))
         trails.put(unit, trail(trail_id="t2"))
-    assert [found.trail_id for found in trails.of("123456789012")] == ["t2"]
+    assert [found.trail_id for found in trails.snapshot.of("123456789012")] == ["t2"]
 
 
 def test_forgetting_removes_trail_and_status(database: Database) -> None:

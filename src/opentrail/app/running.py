@@ -172,6 +172,7 @@ class App:
             "cloudtrail",
             CloudTrailService(
                 trails=core.trails,
+                organizations=core.organizations,
                 buckets=core.buckets,
                 store=RecordedStore(storage.store, core.internal, core.buckets, CLOUDTRAIL, probe="GetBucketAcl"),
                 quiet_store=storage.store,

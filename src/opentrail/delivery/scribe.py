@@ -98,7 +98,8 @@ class Scribe:
             self._endings.pop(trail.trail_id, None)
         for partition in sorted(self._partitions(trail, chains, waiting)):
             name, stream_id = StreamName(trail, partition), (trail.trail_id, partition)
-            since = trail.digests_since if trail.is_visible_in(name.region) else None
+            is_kept = trail.is_visible_in(name.region) and self.trails.snapshot.covers(trail, name.account_id)
+            since = trail.digests_since if is_kept else None
             chain = chains.get(stream_id)
             ends = chain is not None and since is None
             stream = Stream(

@@ -4,10 +4,10 @@ Pure and immutable; made anew with every change of a trail, asked for every reco
 event happened first, then by the event categories that their selectors want, and only then by the event's facts.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from opentrail.events.selectors import Category
-from opentrail.events.selectors_matching import EventFacts, Matcher, compile_selectors
+from opentrail.events.selectors_matching import EventFacts, Matcher
 from opentrail.trails.trail import Trail
 
 GLOBAL_SERVICE_REGION = "us-east-1"
@@ -49,7 +49,7 @@ class Keepers:
 
 
 class AccountKeepers:
-    """An account's logging trails by where an event happened.
+    """The trails that log what happens in an account, by where an event happened.
 
     ``categories`` are the event categories that any of them wants. ``of_global_services`` are those for events of
     global services, whatever their region.
@@ -57,9 +57,8 @@ class AccountKeepers:
 
     __slots__ = ("_by_region", "_elsewhere", "categories", "of_global_services")
 
-    def __init__(self, trails: Iterable[Trail]) -> None:
-        """Trails that do not log are left out."""
-        watching = [(trail, compile_selectors(trail.selectors)) for trail in trails if trail.is_logging]
+    def __init__(self, watching: Sequence[Watching]) -> None:
+        """``watching`` log, every one of them."""
         regions = {trail.home_region for trail, _ in watching}
         self._by_region = {region: Keepers(_visible_in(region, watching)) for region in regions}
         self._elsewhere = Keepers((trail, matcher) for trail, matcher in watching if trail.is_multi_region)

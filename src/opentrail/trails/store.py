@@ -14,6 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from opentrail.events.selectors import from_text, text_of
+from opentrail.organizations.organization_set import OrganizationSet
+from opentrail.organizations.store import Organizations
 from opentrail.state.database import Database, Unit, metadata
 from opentrail.trails.names import parse_reference
 from opentrail.trails.trail import Trail
@@ -132,9 +134,11 @@ class DigestStatus:
 class Trails:
     """The trails of every account."""
 
-    def __init__(self, database: Database) -> None:
-        """Read all trails; the tables must exist."""
+    def __init__(self, database: Database, organizations: Organizations | None = None) -> None:
+        """Read all trails; the tables must exist. ``organizations``: whose accounts their trails keep."""
         self._database = database
+        self._organizations = organizations or Organizations(database)
+        self._organizations.on_change.append(self.reload)
         self._reloading = threading.Lock()
         self._snapshot = TrailSet()
         self.reload()
@@ -147,19 +151,19 @@ class Trails:
     def reload(self) -> None:
         """Replace the snapshot by what is committed."""
         with self._reloading, self._database.read() as connection:  # in turns: an older view never replaces a newer one
-            self._snapshot = _load(connection)
+            self._snapshot = _load(connection, self._organizations.snapshot)
 
     def within(self, unit: Unit) -> TrailSet:
         """The trails as the unit's transaction sees them."""
-        return _load(unit.connection)
+        return _load(unit.connection, self._organizations.within(unit))
 
     def find(self, account_id: str, region: str, name_or_arn: str) -> Trail | None:
         """The trail that a caller of ``account_id`` in ``region`` names; ApiError where the name cannot be one."""
         return self._snapshot.find(parse_reference(name_or_arn, account_id=account_id, region=region), account_id)
 
-    def of(self, account_id: str) -> tuple[Trail, ...]:
-        """The account's trails over all regions, by name."""
-        return self._snapshot.of(account_id)
+    def visible_to(self, account_id: str) -> tuple[Trail, ...]:
+        """The account's trails and its organization's over all regions, by name."""
+        return self._snapshot.visible_to(account_id)
 
     def is_validated(self, unit: Unit, trail_id: str) -> bool:
         """Whether log file validation is on, as the unit's transaction sees it."""
@@ -230,8 +234,9 @@ def _put_status(unit: Unit, table: sa.Table, trail_id: str, status: DeliveryStat
     )
 
 
-def _load(connection: sa.Connection) -> TrailSet:
+def _load(connection: sa.Connection, organizations: OrganizationSet) -> TrailSet:
     rows = connection.execute(sa.select(trails_table)).mappings()
-    return TrailSet(
+    trails = (
         Trail(**{**row, "tags": json.loads(row["tags"]), "selectors": from_text(row["selectors"])}) for row in rows
     )
+    return TrailSet(trails, organizations)

@@ -1,9 +1,16 @@
-"""A set of trails that answers questions about visibility, limits and routes. Pure and immutable."""
+"""A set of trails that answers questions about visibility, limits and routes. Pure and immutable.
 
-from collections.abc import Iterable
+An account has its own trails; besides it sees those of its organization, which keep its events too (cloudtrail fact
+sheet 6.3).
+"""
 
-from opentrail.trails.keepers import NO_KEEPERS, AccountKeepers
+from collections.abc import Iterable, Mapping
+
+from opentrail.events.selectors_matching import compile_selectors
+from opentrail.organizations.organization_set import OrganizationSet
+from opentrail.trails.keepers import NO_KEEPERS, AccountKeepers, Watching
 from opentrail.trails.names import TrailReference
+from opentrail.trails.organizations import TRUSTED_SERVICE
 from opentrail.trails.trail import Trail
 
 MAX_TRAILS_PER_REGION = 5
@@ -15,14 +22,20 @@ class TrailSet:
     ``categories`` are the event categories that any logging trail wants: events of others have no routes.
     """
 
-    def __init__(self, trails: Iterable[Trail] = ()) -> None:
+    def __init__(self, trails: Iterable[Trail] = (), organizations: OrganizationSet | None = None) -> None:
+        """``organizations``: whose members an organization's trails keep the events of; none where it is left out."""
+        self._organizations = organizations or OrganizationSet()
         self._by_id = {trail.trail_id: trail for trail in trails}
-        by_account: dict[str, list[Trail]] = {}
+        own: dict[str, list[Trail]] = {}
+        visible: dict[str, list[Trail]] = {}
         for trail in sorted(self._by_id.values(), key=lambda trail: (trail.name, trail.home_region)):
             if trail.deleted_at is None:
-                by_account.setdefault(trail.account_id, []).append(trail)
-        self._by_account = {account_id: tuple(found) for account_id, found in by_account.items()}
-        self._keepers = {account_id: AccountKeepers(found) for account_id, found in by_account.items()}
+                own.setdefault(trail.account_id, []).append(trail)
+                for account_id in self._accounts_of(trail):
+                    visible.setdefault(account_id, []).append(trail)
+        self._own = {account_id: tuple(found) for account_id, found in own.items()}
+        self._visible = {account_id: tuple(found) for account_id, found in visible.items()}
+        self._keepers = _keepers(self._visible)
         self.categories = frozenset[str]().union(*(keepers.categories for keepers in self._keepers.values()))
 
     def get(self, trail_id: str) -> Trail | None:
@@ -34,21 +47,36 @@ class TrailSet:
         return tuple(self._by_id.values())
 
     def of(self, account_id: str) -> tuple[Trail, ...]:
-        """The account's trails over all regions, by name."""
-        return self._by_account.get(account_id, ())
+        """The account's own trails over all regions, by name."""
+        return self._own.get(account_id, ())
+
+    def visible_to(self, account_id: str) -> tuple[Trail, ...]:
+        """The account's own trails and its organization's, over all regions, by name."""
+        return self._visible.get(account_id, ())
+
+    def covers(self, trail: Trail, account_id: str) -> bool:
+        """Whether a trail keeps an account's events: its own account's, or as its organization's trail a member's."""
+        return account_id in self._accounts_of(trail)
 
     def keepers(self, account_id: str) -> AccountKeepers:
-        """The account's trails that log, made ready for routing."""
+        """The trails that log what happens in an account, made ready for routing."""
         return self._keepers.get(account_id, NO_KEEPERS)
 
     def find(self, reference: TrailReference, account_id: str) -> Trail | None:
-        """The trail that ``account_id`` refers to; a name finds the region's own trail before another's shadow."""
-        if reference.account_id != account_id:
-            return None
-        named = [trail for trail in self.of(account_id) if trail.name == reference.name]
-        own = (trail for trail in named if trail.home_region == reference.region)
-        shadows = (trail for trail in named if trail.is_multi_region and not reference.by_arn)
-        return next(own, None) or next(shadows, None)
+        """The trail that ``account_id`` refers to.
+
+        A name finds the region's own trail before another's shadow, and either before an organization's of another
+        account.
+        """
+        named = [trail for trail in self.visible_to(account_id) if trail.name == reference.name]
+        if reference.by_arn:
+            return next((trail for trail in named if trail.arn == reference.arn), None)
+        visible = [trail for trail in named if trail.is_visible_in(reference.region)]
+        return min(
+            visible,
+            key=lambda trail: (trail.account_id != account_id, trail.home_region != reference.region),
+            default=None,
+        )
 
     def has_name_conflict(self, trail: Trail) -> bool:
         """Whether another trail of the account bears the name in a region where ``trail`` is visible too."""
@@ -66,8 +94,34 @@ class TrailSet:
         fullest = max(sum(other.is_visible_in(region) for other in others) for region in regions)
         return fullest >= MAX_TRAILS_PER_REGION
 
+    def _accounts_of(self, trail: Trail) -> Iterable[str]:
+        """Whose events a trail keeps; an organization's trail its account's alone where the organization is gone or
+        does not let CloudTrail in.
+        """
+        found = self._organizations.get(trail.organization_id or "") if trail.is_organization else None
+        if found is None or not found.is_trusted(TRUSTED_SERVICE):
+            return (trail.account_id,)
+        return {trail.account_id, *found.members}
+
     def _others(self, trail: Trail) -> list[Trail]:
         return [other for other in self.of(trail.account_id) if other.trail_id != trail.trail_id]
+
+
+def _keepers(visible: Mapping[str, tuple[Trail, ...]]) -> dict[str, AccountKeepers]:
+    """By account; accounts with the same trails share one, and a trail's selectors are compiled once."""
+    watching: dict[str, Watching] = {}
+    shared: dict[tuple[str, ...], AccountKeepers] = {}
+    found = {}
+    for account_id, trails in visible.items():
+        logging = [trail for trail in trails if trail.is_logging]
+        for trail in logging:
+            if trail.trail_id not in watching:
+                watching[trail.trail_id] = (trail, compile_selectors(trail.selectors))
+        ids = tuple(trail.trail_id for trail in logging)
+        if ids not in shared:
+            shared[ids] = AccountKeepers([watching[trail_id] for trail_id in ids])
+        found[account_id] = shared[ids]
+    return found
 
 
 def _meet(one: Trail, other: Trail) -> bool:

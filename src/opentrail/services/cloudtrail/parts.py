@@ -1,6 +1,7 @@
 """What the handlers of CloudTrail work with, and the look-ups that they share.
 
-A trail of another account does not exist for the caller, and is changed in its home region only.
+A trail of another account does not exist for the caller, but his organization's; a trail is changed in its home region
+only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,13 @@ from opentrail.clock import Clock, Entropy
 from opentrail.delivery.keyring import PublicKey
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
+from opentrail.organizations.store import Organizations
 from opentrail.services.cloudtrail.preflight import Preflight
 from opentrail.services.cloudtrail.trail_keys import TrailKeys
 from opentrail.state.database import Unit
 from opentrail.trails.names import TrailReference, parse_reference
 from opentrail.trails.notification import Publisher
+from opentrail.trails.organizations import require_administrator
 from opentrail.trails.store import Trails
 from opentrail.trails.trail import Trail
 from opentrail.trails.trail_set import TrailSet
@@ -37,6 +40,7 @@ class Parts:
     """The service's surroundings. ``publisher`` is the way to topics; without ``trail_keys`` no trail has a KMS key."""
 
     trails: Trails
+    organizations: Organizations
     preflight: Preflight
     keys: PublicKeys
     publisher: Publisher
@@ -70,8 +74,11 @@ def known_trail(call: Call, name_or_arn: str, trails: TrailSet, *, say_arn: bool
 
 
 def own_trail(parts: Parts, call: Call, name_or_arn: str, unit: Unit, *, say_arn: bool = False) -> Trail:
-    """The same, to be changed: InvalidHomeRegionException anywhere but in its home region."""
+    """The same, to be changed: InvalidHomeRegionException anywhere but in its home region,
+    NotOrganizationMasterAccountException for those who may see it only.
+    """
     trail = known_trail(call, name_or_arn, parts.trails.within(unit), say_arn=say_arn)
+    require_administrator(call.account_id, trail.account_id, parts.organizations.within(unit))
     if trail.home_region != call.region:
         message = f"Trail {trail.arn} can only be changed in its home region, {trail.home_region}."
         raise ApiError("InvalidHomeRegionException", message)

@@ -12,7 +12,6 @@ from opentrail.errors import ApiError
 _LAKE = "CloudTrail Lake (event data stores, channels, queries, dashboards and imports) is not available"
 _CONFIGURATION = "event configuration (aggregated events, larger events, context) is not available"
 _INSIGHTS = "CloudTrail Insights is not available"
-_ORGANIZATIONS = "organization trails and delegated administrators are not available"
 
 _BY_REASON: Mapping[str, tuple[str, ...]] = {
     _LAKE: (
@@ -39,7 +38,6 @@ _BY_REASON: Mapping[str, tuple[str, ...]] = {
     ),
     _CONFIGURATION: ("GetEventConfiguration", "PutEventConfiguration"),
     _INSIGHTS: ("GetInsightSelectors", "PutInsightSelectors", "ListInsightsData", "ListInsightsMetricData"),
-    _ORGANIZATIONS: ("RegisterOrganizationDelegatedAdmin", "DeregisterOrganizationDelegatedAdmin"),
     "resource-based policies of channels, event data stores and dashboards are not available": (
         *("DeleteResourcePolicy", "GetResourcePolicy", "PutResourcePolicy"),
     ),
@@ -71,7 +69,6 @@ def _is_given(value: object) -> bool:
 
 
 _SETTINGS = (
-    ("IsOrganizationTrail", _is_set, "OrganizationsNotInUseException", "organization trails are not available"),
     (
         *("CloudWatchLogsLogGroupArn", _is_set, "CloudWatchLogsDeliveryUnavailableException"),
         "delivery to CloudWatch Logs is not available",

@@ -23,7 +23,7 @@ def settings_of(trail: Trail) -> dict[str, Any]:
         "TrailARN": trail.arn,
         "LogFileValidationEnabled": trail.validated_since is not None,
         "KmsKeyId": trail.kms_key_arn,
-        "IsOrganizationTrail": False,
+        "IsOrganizationTrail": trail.is_organization,
     }
     return {name: value for name, value in settings.items() if value is not None}
 

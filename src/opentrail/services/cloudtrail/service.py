@@ -4,6 +4,8 @@ Handlers get validated requests in wire casing. Those that write decide on what 
 """
 
 from opentrail.clock import Clock, Entropy
+from opentrail.organizations.store import Organizations
+from opentrail.services.cloudtrail.delegated_administrators import DelegationOperations
 from opentrail.services.cloudtrail.event_selectors import SelectorOperations
 from opentrail.services.cloudtrail.parts import Parts, PublicKeys
 from opentrail.services.cloudtrail.preflight import Preflight
@@ -26,6 +28,7 @@ class CloudTrailService(
     SelectorOperations,
     TagOperations,
     KeyOperations,
+    DelegationOperations,
 ):
     """Handlers by API name are found with ``services.operation.handlers_of``."""
 
@@ -33,6 +36,7 @@ class CloudTrailService(
         self,
         *,
         trails: Trails,
+        organizations: Organizations,
         buckets: BucketDirectory,
         store: ObjectStore,
         keys: PublicKeys,
@@ -49,6 +53,7 @@ class CloudTrailService(
         """
         self.parts = Parts(
             trails=trails,
+            organizations=organizations,
             preflight=Preflight(buckets, store, mode, quiet_store, trail_keys),
             keys=keys,
             publisher=publisher or NoTopics(),

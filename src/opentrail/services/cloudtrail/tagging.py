@@ -2,11 +2,12 @@
 
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
-from opentrail.services.cloudtrail.parts import Request, Response, Surroundings, reference_of, refuse_token
+from opentrail.services.cloudtrail.parts import Parts, Request, Response, Surroundings, reference_of, refuse_token
 from opentrail.services.cloudtrail.rendering import tags_of
 from opentrail.services.cloudtrail.tags import check_tag_count, read_tags
 from opentrail.services.operation import operation
 from opentrail.state.database import Unit
+from opentrail.trails.organizations import require_administrator
 from opentrail.trails.trail import Trail
 from opentrail.trails.trail_set import TrailSet
 
@@ -18,7 +19,7 @@ class TagOperations(Surroundings):
     def add_tags(self, call: Call, request: Request, unit: Unit) -> Response:
         """Add tags to a trail; a key that exists gets the new value."""
         tags = read_tags(request["TagsList"])
-        trail = _tagged_trail(call, request["ResourceId"], self.parts.trails.within(unit)).tagged(tags)
+        trail = _tagged_trail(self.parts, call, request["ResourceId"], unit).tagged(tags)
         check_tag_count(trail)
         self.parts.trails.put(unit, trail)
         return {}
@@ -35,7 +36,7 @@ class TagOperations(Surroundings):
     def remove_tags(self, call: Call, request: Request, unit: Unit) -> Response:
         """Remove tags from a trail by key; values do not matter."""
         keys = [tag["Key"] for tag in request["TagsList"]]
-        trail = _tagged_trail(call, request["ResourceId"], self.parts.trails.within(unit))
+        trail = _tagged_trail(self.parts, call, request["ResourceId"], unit)
         self.parts.trails.put(unit, trail.untagged(keys))
         return {}
 
@@ -51,8 +52,9 @@ def _resource(call: Call, arn: str, trails: TrailSet) -> Trail:
     return trail
 
 
-def _tagged_trail(call: Call, arn: str, trails: TrailSet) -> Trail:
-    trail = _resource(call, arn, trails)
+def _tagged_trail(parts: Parts, call: Call, arn: str, unit: Unit) -> Trail:
+    trail = _resource(call, arn, parts.trails.within(unit))
+    require_administrator(call.account_id, trail.account_id, parts.organizations.within(unit))
     if trail.home_region != call.region:
         message = f"Trail {trail.arn} can only be tagged in its home region, {trail.home_region}."
         raise ApiError("OperationNotPermittedException", message)

@@ -18,7 +18,9 @@ class DescriptionOperations(Surroundings):
 
     @operation("DescribeTrails")
     def describe_trails(self, call: Call, request: Request) -> Response:
-        """The trails of the region, with shadow trails unless not wanted; or those named, unknown ones left out."""
+        """The trails of the region, with shadow trails and an organization's unless not wanted; or those named, unknown
+        ones left out.
+        """
         shadows = request.get("includeShadowTrails", True)
         names = request.get("trailNameList") or ()
         if names:
@@ -27,9 +29,10 @@ class DescriptionOperations(Surroundings):
             chosen = {trail.trail_id: trail for trail in found if trail is not None}.values()
         else:
             chosen = {
-                t.trail_id: t for t in self.parts.trails.of(call.account_id) if t.is_visible_in(call.region)
+                t.trail_id: t for t in self.parts.trails.visible_to(call.account_id) if t.is_visible_in(call.region)
             }.values()
-        listed = (trail for trail in chosen if shadows or trail.home_region == call.region)
+        home = (call.account_id, call.region)
+        listed = (trail for trail in chosen if shadows or (trail.account_id, trail.home_region) == home)
         return {"trailList": [description_of(trail) for trail in listed]}
 
     @operation("GetTrail")
@@ -39,7 +42,7 @@ class DescriptionOperations(Surroundings):
 
     @operation("ListTrails")
     def list_trails(self, call: Call, request: Request) -> Response:
-        """All trails of the account over all regions, in one page."""
+        """All trails of the account and its organization over all regions, in one page."""
         refuse_token(request, "InvalidNextTokenException")
-        trails = self.parts.trails.of(call.account_id)
+        trails = self.parts.trails.visible_to(call.account_id)
         return {"Trails": [{"TrailARN": t.arn, "Name": t.name, "HomeRegion": t.home_region} for t in trails]}

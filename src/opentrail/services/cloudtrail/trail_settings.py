@@ -2,14 +2,17 @@
 
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
+from opentrail.organizations.organization import Organization
 from opentrail.services.cloudtrail.parts import Request, Response, Surroundings, own_trail
 from opentrail.services.cloudtrail.refusals import refuse_unsupported_settings
 from opentrail.services.cloudtrail.rendering import settings_of
 from opentrail.services.cloudtrail.tags import check_tag_count, read_tags
 from opentrail.services.operation import operation
 from opentrail.state.database import Unit
+from opentrail.trails.bucket_access import marker_keys
 from opentrail.trails.names import check_trail_name
 from opentrail.trails.notification import topic_arn_of, validate_topic
+from opentrail.trails.organizations import administered_by
 from opentrail.trails.trail import Trail
 from opentrail.trails.trail_set import MAX_TRAILS_PER_REGION, TrailSet
 
@@ -26,9 +29,12 @@ class TrailOperations(Surroundings):
         refuse_unsupported_settings(request)
         now = self.parts.clock.now()
         topic = request.get("SnsTopicName") or None
+        organization = self._organization(call, request, unit)
         trail = Trail(
             trail_id=self.parts.entropy.uuid(),
-            account_id=call.account_id,
+            account_id=organization.master_account_id if organization else call.account_id,
+            organization_id=organization.organization_id if organization else None,
+            is_organization=organization is not None,
             home_region=call.region,
             name=request["Name"],
             bucket=request["S3BucketName"],
@@ -75,6 +81,7 @@ class TrailOperations(Surroundings):
             include_global_service_events=request.get("IncludeGlobalServiceEvents"),
             kms_key_arn=self._key_arn(call, request.get("KmsKeyId"), request.get("S3BucketName") or before.bucket),
         ).validated(self.parts.clock.now(), enabled=request.get("EnableLogFileValidation"))
+        trail = self._of_organization(call, request, unit, trail)
         _check_combination(trail)
         if trail.is_multi_region and not before.is_multi_region:
             if existing.has_name_conflict(trail):
@@ -82,11 +89,29 @@ class TrailOperations(Surroundings):
             _check_limit(existing, trail, code="InvalidParameterCombinationException")
         if topic and trail.sns_topic_arn is not None:
             validate_topic(self.parts.publisher, unit, trail.sns_topic_arn, trail.arn)
-        begins_validation = trail.validated_since is not None and before.validated_since is None
-        if begins_validation or any(request.get(member) is not None for member in _DESTINATION):
+        is_new_place = not set(marker_keys(trail)) <= set(marker_keys(before))
+        if is_new_place or any(request.get(member) is not None for member in _DESTINATION):
             self.parts.preflight.check(trail)
         self.parts.trails.put(unit, trail)
         return settings_of(trail)
+
+    def _organization(self, call: Call, request: Request, unit: Unit) -> Organization | None:
+        """The organization that a trail is asked to be of."""
+        if not request.get("IsOrganizationTrail"):
+            return None
+        return administered_by(call.account_id, self.parts.organizations.within(unit))
+
+    def _of_organization(self, call: Call, request: Request, unit: Unit, trail: Trail) -> Trail:
+        """The trail with UpdateTrail's IsOrganizationTrail: only the management account's own can become one."""
+        if request.get("IsOrganizationTrail") is None:
+            return trail
+        organization = self._organization(call, request, unit)
+        if organization is None:
+            return trail.for_organization(None)
+        if organization.master_account_id != trail.account_id:
+            text = f"Trail {trail.arn} belongs to a member: trails of the management account can be an organization's."
+            raise ApiError("NotOrganizationMasterAccountException", text)
+        return trail.for_organization(organization.organization_id)
 
     def _key_arn(self, call: Call, named: str | None, bucket: str) -> str | None:
         """The KMS key that a request names; what is empty or absent stays so."""
