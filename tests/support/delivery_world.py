@@ -14,6 +14,7 @@ from opentrail.delivery.object_keys import parse
 from opentrail.identity.policy import Policy
 from opentrail.journal import Draft, Journal, JournalOptions
 from opentrail.kms.store import Keys
+from opentrail.organizations.store import Organizations
 from opentrail.state.database import Database
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketPolicyMode
@@ -74,7 +75,8 @@ class DeliveryWorld:
         self.database = Database(directory / "state.db")
         self.database.create_tables()
         self.journal = Journal.open(directory / "journal", JournalOptions(segment_bytes=1 << 20))
-        self.trails = Trails(self.database)
+        self.organizations = Organizations(self.database)
+        self.trails = Trails(self.database, self.organizations)
         self.keys: Keys | None = None
         self.courier = self._new_courier()
 

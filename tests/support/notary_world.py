@@ -105,7 +105,13 @@ class NotaryWorld(DeliveryWorld):
         ]
         return sorted(found, key=lambda digest: digest.says["digestEndTime"])
 
-    def verdict(self, trail: Trail, region: str = "us-east-1", start: datetime = START - timedelta(days=1)) -> Verdict:
+    def verdict(
+        self,
+        trail: Trail,
+        region: str = "us-east-1",
+        start: datetime = START - timedelta(days=1),
+        account_id: str | None = None,
+    ) -> Verdict:
         """What the AWS CLI's verifier says of everything up to now."""
         known = self.trails.snapshot.get(trail.trail_id) or trail
-        return validate(self.memory, self.keyring, known, region, start, self.clock.now())
+        return validate(self.memory, self.keyring, known, region, (start, self.clock.now()), account_id)

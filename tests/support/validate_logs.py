@@ -93,14 +93,17 @@ class _S3:
 
 
 class _CloudTrail:
-    """What the command asks of CloudTrail: where the trail delivers, and which keys there are."""
+    """What the command asks of CloudTrail and Organizations: where the trail delivers, and which keys there are."""
 
     def __init__(self, trail: Trail, keyring: Keyring, region: str) -> None:
         self._trail, self._keyring, self._region = trail, keyring, region
 
     def describe_trails(self) -> dict[str, Any]:
         settings = {"TrailARN": self._trail.arn, "S3BucketName": self._trail.bucket, "S3KeyPrefix": self._trail.prefix}
-        return {"trailList": [settings]}
+        return {"trailList": [settings | {"IsOrganizationTrail": self._trail.is_organization}]}
+
+    def describe_organization(self) -> dict[str, Any]:
+        return {"Organization": {"Id": self._trail.organization_id}}
 
     def list_public_keys(self, **asked: datetime) -> dict[str, Any]:
         keys = self._keyring.public_keys(self._region, asked["StartTime"], asked["EndTime"])
@@ -109,13 +112,19 @@ class _CloudTrail:
 
 
 def validate(
-    store: MemoryObjectStore, keyring: Keyring, trail: Trail, region: str, start: datetime, end: datetime
+    store: MemoryObjectStore,
+    keyring: Keyring,
+    trail: Trail,
+    region: str,
+    times: tuple[datetime, datetime],
+    account_id: str | None = None,
 ) -> Verdict:
-    """Validate a stream's digests and log files in a range of time."""
+    """Validate a stream's digests and log files in a range of time; ``account_id`` for an organization's trail."""
     command = CloudTrailValidateLogs(None)
-    command.trail_arn, command.start_time, command.end_time = trail.arn, start, end
+    command.trail_arn, command.account_id = trail.arn, account_id
+    command.start_time, command.end_time = times
     command.s3_client_provider = _S3(store)
-    command.cloudtrail_client, command.organization_client = _CloudTrail(trail, keyring, region), None
+    command.cloudtrail_client = command.organization_client = _CloudTrail(trail, keyring, region)
     command._source_region = region
     stdout, stderr = io.StringIO(), io.StringIO()
     with redirect_stdout(stdout), redirect_stderr(stderr):
