@@ -105,7 +105,6 @@ class Core:
         self.trails = Trails(self.database, self.organizations)
         self.buckets = Buckets(self.database)
         self.keys = Keys(self.database, self.seal)
-        self.organizations = Organizations(self.database)
         options = JournalOptions(segment_bytes=world.settings.journal.segment_bytes)
         meters = meters or Meters()
         doors = Doors(files=meters.files, entropy=world.entropy, on_failure=on_journal_failure)
