@@ -87,11 +87,13 @@ def _to_3(connection: sa.Connection) -> None:
 
 
 def _to_4(connection: sa.Connection) -> None:
-    """Trails may be an organization's; none was."""
+    """Trails may be an organization's, ask for Insights and for aggregated events; none was one, none did."""
     _add_columns(
         connection,
         ("trails", "organization_id", "VARCHAR(34)"),
         ("trails", "is_organization", "BOOLEAN DEFAULT 0 NOT NULL"),
+        ("trails", "insight_selectors", "TEXT"),
+        ("trails", "aggregations", "TEXT"),
     )
 
 

@@ -7,6 +7,7 @@ immutable set in memory that is replaced after each commit.
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from opentrail.events.selectors import from_text, text_of
 from opentrail.organizations.organization_set import OrganizationSet
 from opentrail.organizations.store import Organizations
 from opentrail.state.database import Database, Unit, metadata
+from opentrail.trails.aggregation import aggregations_from, aggregations_text
+from opentrail.trails.insights import insights_from, insights_text
 from opentrail.trails.names import parse_reference
 from opentrail.trails.trail import Trail
 from opentrail.trails.trail_set import TrailSet
@@ -68,6 +71,8 @@ trails_table = sa.Table(
     sa.Column("kms_key_arn", sa.Text),
     sa.Column("organization_id", sa.String(34)),
     sa.Column("is_organization", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("insight_selectors", sa.Text),  # JSON text of the API's members; null where there are none
+    sa.Column("aggregations", sa.Text),  # the same of aggregation configurations
 )
 sa.Index(
     "trails_live_name",
@@ -175,6 +180,8 @@ class Trails:
         row = {column.name: getattr(trail, column.name) for column in trails_table.columns}
         row["tags"] = json.dumps(trail.tags)
         row["selectors"] = text_of(trail.selectors)
+        row["insight_selectors"] = insights_text(trail.insight_selectors)
+        row["aggregations"] = aggregations_text(trail.aggregations)
         unit.execute(sa.delete(trails_table).where(trails_table.c.trail_id == trail.trail_id))
         unit.execute(sa.insert(trails_table).values(**row))
         unit.after_commit(self.reload)
@@ -236,7 +243,14 @@ def _put_status(unit: Unit, table: sa.Table, trail_id: str, status: DeliveryStat
 
 def _load(connection: sa.Connection, organizations: OrganizationSet) -> TrailSet:
     rows = connection.execute(sa.select(trails_table)).mappings()
-    trails = (
-        Trail(**{**row, "tags": json.loads(row["tags"]), "selectors": from_text(row["selectors"])}) for row in rows
-    )
-    return TrailSet(trails, organizations)
+    return TrailSet((_trail_of(row) for row in rows), organizations)
+
+
+def _trail_of(row: Mapping[Any, Any]) -> Trail:
+    texts = {
+        "tags": json.loads(row["tags"]),
+        "selectors": from_text(row["selectors"]),
+        "insight_selectors": insights_from(row["insight_selectors"]),
+        "aggregations": aggregations_from(row["aggregations"]),
+    }
+    return Trail(**{**row, **texts})

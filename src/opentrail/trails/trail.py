@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from opentrail.events.selectors import DEFAULT, Selectors
+from opentrail.trails.aggregation import Aggregation
+from opentrail.trails.insights import InsightSelector
 from opentrail.trails.names import log_root, trail_arn
 
 MAX_TAGS = 50
@@ -45,6 +47,8 @@ class Trail:
     kms_key_arn: str | None = None
     organization_id: str | None = None
     is_organization: bool = False
+    insight_selectors: tuple[InsightSelector, ...] = ()
+    aggregations: tuple[Aggregation, ...] = ()
     generation: int = 1
 
     @property
@@ -146,6 +150,14 @@ class Trail:
     def selecting(self, selectors: Selectors) -> "Trail":
         """With these event selectors in place of all it had."""
         return self._changed(selectors=selectors)
+
+    def watching(self, insight_selectors: tuple[InsightSelector, ...]) -> "Trail":
+        """With these insight selectors in place of all it had; none disables Insights."""
+        return self._changed(insight_selectors=insight_selectors)
+
+    def aggregating(self, aggregations: tuple[Aggregation, ...]) -> "Trail":
+        """With these aggregation configurations in place of those it had."""
+        return self._changed(aggregations=aggregations)
 
     def tagged(self, tags: Mapping[str, str | None]) -> "Trail":
         """With these tags added; a key that exists gets the new value."""
