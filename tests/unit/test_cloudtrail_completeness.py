@@ -11,6 +11,9 @@ import opentrail.services.cloudtrail as package
 from opentrail.services.cloudtrail.refusals import UNSUPPORTED
 from tests.unit.test_cloudtrail_service import World
 
+INSIGHT = {"InsightType": "ApiErrorRateInsight", "EventCategories": ["Management"]}
+_TRAILS = ("aggregation", "insights", "names", "notification")
+
 
 @pytest.fixture(scope="module")
 def model() -> "botocore.model.ServiceModel":
@@ -32,13 +35,13 @@ def test_handlers_that_write_are_those_that_change_something() -> None:
 
 
 def test_every_error_code_is_modelled(model: "botocore.model.ServiceModel") -> None:
-    """Each exception that the handlers, names and refusals mention is an error shape of the model."""
+    """Each exception that the handlers, names and refusals mention is an error shape of the model, or common to all."""
     root = Path(package.__path__[0]).parent.parent
-    sources = [*Path(package.__path__[0]).glob("*.py"), root / "trails" / "names.py"]
+    sources = [*Path(package.__path__[0]).glob("*.py"), *(root / "trails" / f"{name}.py" for name in _TRAILS)]
     sources += root.glob("events/selectors*.py")
     mentioned = {code for source in sources for code in re.findall(r'"(\w+Exception)"', source.read_text())}
     assert len(mentioned) > 10
-    assert mentioned <= set(model.shape_names)
+    assert mentioned <= {*model.shape_names, "ValidationException"}
 
 
 def test_answers_have_members_of_the_model_only(model: "botocore.model.ServiceModel") -> None:
@@ -52,6 +55,9 @@ def test_answers_have_members_of_the_model_only(model: "botocore.model.ServiceMo
         "DescribeTrails": world.call("DescribeTrails"),
         "ListTrails": world.call("ListTrails"),
         "GetTrail": world.call("GetTrail", Name="audit"),
+        "PutInsightSelectors": world.call("PutInsightSelectors", TrailName="audit", InsightSelectors=[INSIGHT]),
+        "GetInsightSelectors": world.call("GetInsightSelectors", TrailName="audit"),
+        "GetEventConfiguration": world.call("GetEventConfiguration", TrailName="audit"),
         "PutEventSelectors": world.call("PutEventSelectors", TrailName="audit", EventSelectors=[{}]),
         "GetEventSelectors": world.call("GetEventSelectors", TrailName="audit"),
     }

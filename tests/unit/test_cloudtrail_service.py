@@ -13,6 +13,7 @@ from opentrail.events.call import Call
 from opentrail.identity.policy import Policy, parse
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.organizations.store import Organizations
+from opentrail.services.cloudtrail import trail_descriptions
 from opentrail.services.cloudtrail.service import CloudTrailService
 from opentrail.services.cloudtrail.trail_keys import TrailKeys
 from opentrail.services.operation import handlers_of
@@ -154,6 +155,7 @@ def test_create_trail_answers_its_settings_and_does_not_log(world: World) -> Non
         "TrailARN": ARN,
         "LogFileValidationEnabled": False,
         "IsOrganizationTrail": False,
+        "RecursiveLogging": False,
     }
     assert world.call("GetTrailStatus", Name="audit")["IsLogging"] is False
     marker = world.store.buckets["logs-bucket"][f"org/AWSLogs/{ACCOUNT}/CloudTrail/"]
@@ -178,7 +180,7 @@ def test_create_trail_answers_its_settings_and_does_not_log(world: World) -> Non
         ({"SnsTopicName": "x" * 257}, "InvalidSnsTopicNameException"),
         ({"KmsKeyId": "alias/key"}, "UnsupportedOperationException"),
         ({"CloudWatchLogsRoleArn": "arn:aws:iam::1:role/r"}, "CloudWatchLogsDeliveryUnavailableException"),
-        ({"RecursiveLogging": False}, "UnsupportedOperationException"),
+        ({"RecursiveLogging": True}, "UnsupportedOperationException"),
         ({"TagsList": [{"Key": "a"}, {"Key": "a"}]}, "InvalidTagParameterException"),
         ({"TagsList": [{"Key": "aws:a"}]}, "InvalidTagParameterException"),
         ({"TagsList": [{"Key": f"k{n}"} for n in range(51)]}, "TagsLimitExceededException"),
@@ -193,7 +195,8 @@ def test_create_trail_refuses_what_it_cannot_do(world: World, settings: dict[str
 
 def test_settings_that_are_off_are_no_refusal(world: World) -> None:
     """Unavailable settings that are off or empty pass, because they change nothing."""
-    world.create(EnableLogFileValidation=False, IsOrganizationTrail=False, SnsTopicName="", KmsKeyId="", S3KeyPrefix="")
+    off: dict[str, Any] = {"EnableLogFileValidation": False, "IsOrganizationTrail": False, "RecursiveLogging": False}
+    world.create(SnsTopicName="", KmsKeyId="", S3KeyPrefix="", **off)
 
 
 class Topics:
@@ -346,13 +349,12 @@ def test_the_status_shows_delivery(world: World) -> None:
 
 
 def test_unknown_trails_are_named_as_cloudtrail_names_them(world: World) -> None:
-    """The message shows the ARN for logging and status calls, and the name as given for the others."""
-    for operation in ("StartLogging", "StopLogging", "GetTrailStatus"):
+    """The message shows the ARN that a name stands for, and for GetTrail the name itself."""
+    for operation in ("StartLogging", "StopLogging", "GetTrailStatus", "UpdateTrail", "DeleteTrail"):
         expected = ("TrailNotFoundException", f"Unknown trail: {ARN} for the user: {ACCOUNT}")
         assert refusal(world, operation, Name="audit") == expected
-    for operation in ("UpdateTrail", "DeleteTrail", "GetTrail"):
-        expected = ("TrailNotFoundException", f"Unknown trail: audit for the user: {ACCOUNT}")
-        assert refusal(world, operation, Name="audit") == expected
+    expected = ("TrailNotFoundException", f"Unknown trail: audit for the user: {ACCOUNT}")
+    assert refusal(world, "GetTrail", Name="audit") == expected
 
 
 def test_another_accounts_trail_does_not_exist(world: World) -> None:
@@ -365,11 +367,18 @@ def test_another_accounts_trail_does_not_exist(world: World) -> None:
 
 
 def test_shadow_trails_are_seen_but_not_changed(world: World) -> None:
-    """In another region a multi-region trail is found by name, and changing it raises InvalidHomeRegionException."""
+    """In another region a multi-region trail is seen by its ARN, and changing it raises InvalidHomeRegionException."""
     world.create(IsMultiRegionTrail=True)
-    assert world.call("GetTrail", region="eu-west-1", Name="audit")["Trail"]["HomeRegion"] == "us-east-1"
+    assert world.call("GetTrail", region="eu-west-1", Name=ARN)["Trail"]["HomeRegion"] == "us-east-1"
+    assert world.call("GetTrailStatus", region="eu-west-1", Name=ARN)["IsLogging"] is False
+    here = ARN.replace("us-east-1", "eu-west-1")
+    for operation in ("GetTrailStatus", "GetEventSelectors"):
+        member = "Name" if operation == "GetTrailStatus" else "TrailName"
+        refused = refusal(world, operation, region="eu-west-1", **{member: "audit"})
+        assert refused == ("TrailNotFoundException", f"Unknown trail: {here} for the user: {ACCOUNT}")
     for operation in ("StartLogging", "StopLogging", "DeleteTrail", "UpdateTrail"):
-        assert refusal(world, operation, region="eu-west-1", Name="audit")[0] == "InvalidHomeRegionException"
+        for name in ("audit", ARN):
+            assert refusal(world, operation, region="eu-west-1", Name=name)[0] == "InvalidHomeRegionException"
 
 
 def test_describe_trails_shows_the_region_and_its_shadows(world: World) -> None:
@@ -384,6 +393,10 @@ def test_describe_trails_shows_the_region_and_its_shadows(world: World) -> None:
     assert names(region="eu-west-1", includeShadowTrails=False) == ["ireland"]
     assert names() == ["wide"]
     assert names(trailNameList=["wide", "nobody", "ireland", "wide"]) == ["wide"]
+    assert names(region="eu-west-1", trailNameList=["wide", "ireland"]) == ["ireland"]
+    wide = ARN.replace("audit", "wide")
+    assert names(region="eu-west-1", trailNameList=["ireland", wide]) == ["ireland", "wide"]
+    assert names(region="eu-west-1", trailNameList=["ireland", wide], includeShadowTrails=False) == ["ireland"]
     assert names(trailNameList=[ARN.replace("us-east-1", "eu-west-1").replace("audit", "ireland")]) == ["ireland"]
     assert refusal(world, "DescribeTrails", trailNameList=["x"])[0] == "InvalidTrailNameException"
     assert refusal(world, "DescribeTrails", trailNameList=["arn:x"])[0] == "CloudTrailARNInvalidException"
@@ -405,7 +418,24 @@ def test_list_trails_covers_all_regions(world: World) -> None:
     listed = world.call("ListTrails", region="ap-south-1")["Trails"]
     assert listed[0] == {"TrailARN": ARN, "Name": "audit", "HomeRegion": "us-east-1"}
     assert len(listed) == 2
-    assert refusal(world, "ListTrails", NextToken="forged")[0] == "InvalidNextTokenException"
+    for token in ("forged", "\u00e9", "Zm9yZ2Vk"):
+        assert refusal(world, "ListTrails", NextToken=token)[0] == "InvalidNextTokenException"
+
+
+def test_list_trails_goes_on_where_a_page_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are full, the last one has no token, and no trail is lost or shown twice, also when one is deleted."""
+    monkeypatch.setattr(trail_descriptions, "PAGE", 2)
+    for region in ("us-east-1", "eu-west-1", "ap-south-1"):
+        for name in ("one", "two"):
+            world.call("CreateTrail", region=region, Name=name, S3BucketName="logs-bucket")
+    first = world.call("ListTrails")
+    assert [(t["Name"], t["HomeRegion"]) for t in first["Trails"]] == [("one", "ap-south-1"), ("one", "eu-west-1")]
+    world.call("DeleteTrail", region="eu-west-1", Name="one")
+    second = world.call("ListTrails", NextToken=first["NextToken"])
+    assert [(t["Name"], t["HomeRegion"]) for t in second["Trails"]] == [("one", "us-east-1"), ("two", "ap-south-1")]
+    last = world.call("ListTrails", NextToken=second["NextToken"])
+    assert [(t["Name"], t["HomeRegion"]) for t in last["Trails"]] == [("two", "eu-west-1"), ("two", "us-east-1")]
+    assert "NextToken" not in last
 
 
 def test_update_trail_changes_what_is_given_only(world: World) -> None:
@@ -521,14 +551,61 @@ def test_tags_are_added_overwritten_listed_and_removed_by_arn(world: World) -> N
     assert world.call("ListTags", ResourceIdList=[ARN])["ResourceTagList"][0]["TagsList"] == [{"Key": "bare"}]
 
 
-def test_tags_refuse_what_is_not_a_trails_arn(world: World) -> None:
-    """A name, an unknown ARN, another kind of resource, another region and a fifty-first tag are each refused."""
-    world.create(TagsList=[{"Key": f"k{n}"} for n in range(50)])
+def _arn(region: str = "us-east-1", account: str = ACCOUNT, resource: str = "trail/audit") -> str:
+    return f"arn:aws:cloudtrail:{region}:{account}:{resource}"
+
+
+_NO_STORE = "EXAMPLEf-852a-4e8f-8bd1-bcf6cEXAMPLE"
+_UUID = "0f14d0ab-9605-4a62-a9e4-5ed26688389b"
+
+
+@pytest.mark.parametrize(
+    ("arn", "code"),
+    [
+        ("audit", "CloudTrailARNInvalidException"),
+        (_arn(resource="trail/a"), "CloudTrailARNInvalidException"),
+        (_arn().replace("arn:aws:", "arn:aws-cn:"), "CloudTrailARNInvalidException"),
+        (_arn().replace(":cloudtrail:", ":s3:"), "CloudTrailARNInvalidException"),
+        (_arn(region=""), "CloudTrailARNInvalidException"),
+        (_arn(region="eu-west-1"), "CloudTrailARNInvalidException"),
+        (_arn(account=OTHER), "CloudTrailARNInvalidException"),
+        (_arn(resource="trail/nobody"), "ResourceNotFoundException"),
+        (_arn(resource=f"eventdatastore/{_NO_STORE}"), "EventDataStoreARNInvalidException"),
+        (_arn(resource=f"eventdatastore/{_UUID}"), "EventDataStoreNotFoundException"),
+        (_arn(resource="channel/01234567890"), "ChannelARNInvalidException"),
+        (_arn(resource=f"channel/{_UUID}"), "ChannelNotFoundException"),
+        (_arn(resource="dashboard/nobody"), "ResourceNotFoundException"),
+        (_arn(resource="query/nobody"), "ResourceTypeNotSupportedException"),
+    ],
+)
+def test_tags_refuse_what_is_no_trail_of_the_region(world: World, arn: str, code: str) -> None:
+    """Each thing that is no trail of the caller's account and region has its own refusal, whatever is asked."""
+    world.create()
     one = [{"Key": "one"}]
-    store_arn = f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:eventdatastore/x"
-    assert refusal(world, "AddTags", ResourceId="audit", TagsList=one)[0] == "CloudTrailARNInvalidException"
-    assert refusal(world, "AddTags", ResourceId=ARN + "2", TagsList=one)[0] == "ResourceNotFoundException"
-    assert refusal(world, "AddTags", ResourceId=store_arn, TagsList=one)[0] == "ResourceTypeNotSupportedException"
-    assert refusal(world, "AddTags", ResourceId=ARN, TagsList=one)[0] == "TagsLimitExceededException"
-    elsewhere = refusal(world, "AddTags", region="eu-west-1", ResourceId=ARN, TagsList=one)
-    assert elsewhere[0] == "OperationNotPermittedException"
+    assert refusal(world, "AddTags", ResourceId=arn, TagsList=one)[0] == code
+    assert refusal(world, "RemoveTags", ResourceId=arn, TagsList=one)[0] == code
+    unlisted = {"ChannelNotFoundException": "ResourceNotFoundException"}.get(code, code)
+    assert refusal(world, "ListTags", ResourceIdList=[ARN, arn])[0] == unlisted
+
+
+def test_tags_of_another_region_are_refused_in_cloudtrails_words(world: World) -> None:
+    """The region that was asked is the one that can be; another account's trail is not to be asked for."""
+    world.create(IsMultiRegionTrail=True)
+    wrong = "Region in ARN is wrong, you can only access resources in region eu-west-1."
+    refused = refusal(world, "ListTags", region="eu-west-1", ResourceIdList=[ARN])
+    assert refused == ("CloudTrailARNInvalidException", wrong)
+    refused = refusal(world, "ListTags", account_id=OTHER, ResourceIdList=[ARN])
+    assert refused[1] == "You must specify an ARN that the caller account can access."
+
+
+def test_tags_have_limits(world: World) -> None:
+    """Fifty tags per trail, one value per key, one to twenty trails per ListTags."""
+    world.create(TagsList=[{"Key": f"k{n}"} for n in range(50)])
+    assert refusal(world, "AddTags", ResourceId=ARN, TagsList=[{"Key": "one"}])[0] == "TagsLimitExceededException"
+    twice = [{"Key": "k1"}, {"Key": "k1"}]
+    for operation in ("AddTags", "RemoveTags"):
+        assert refusal(world, operation, ResourceId=ARN, TagsList=twice)[0] == "InvalidTagParameterException"
+    for count in (0, 21):
+        assert refusal(world, "ListTags", ResourceIdList=[ARN] * count)[0] == "ValidationException"
+    assert len(world.call("ListTags", ResourceIdList=[ARN] * 20)["ResourceTagList"]) == 20
+    assert refusal(world, "ListTags", ResourceIdList=[ARN], NextToken="x")[0] == "InvalidTokenException"

@@ -162,7 +162,8 @@ def test_it_belongs_to_the_management_account_whoever_makes_it(world: World, mak
         assert world.call("GetTrail", account_id=account_id, Name=ARN)["Trail"]["IsOrganizationTrail"] is True
         assert world.call("GetTrailStatus", account_id=account_id, Name=ARN)["IsLogging"] is False
     assert listed(world, MEMBER, includeShadowTrails=False) == listed(world, STRANGER) == []
-    assert listed(world, MEMBER, trailNameList=["audit"]) == ["audit"]
+    assert listed(world, MEMBER, trailNameList=[ARN]) == ["audit"]
+    assert listed(world, MEMBER, trailNameList=["audit"]) == []  # names stand for the account's own trails
 
 
 def test_a_bucket_without_the_organization_s_statement_is_refused(world: World) -> None:
@@ -201,6 +202,8 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("StopLogging", {"Name": ARN}),
     ("UpdateTrail", {"Name": ARN, "EnableLogFileValidation": True}),
     ("PutEventSelectors", {"TrailName": ARN, "EventSelectors": [{"ReadWriteType": "All"}]}),
+    ("PutInsightSelectors", {"TrailName": ARN, "InsightSelectors": [{"InsightType": "ApiErrorRateInsight"}]}),
+    ("PutEventConfiguration", {"TrailName": ARN, "AggregationConfigurations": []}),
     ("AddTags", {"ResourceId": ARN, "TagsList": [{"Key": "k", "Value": "v"}]}),
     ("RemoveTags", {"ResourceId": ARN, "TagsList": [{"Key": "k"}]}),
 ]

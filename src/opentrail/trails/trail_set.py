@@ -62,16 +62,21 @@ class TrailSet:
         """The trails that log what happens in an account, made ready for routing."""
         return self._keepers.get(account_id, NO_KEEPERS)
 
-    def find(self, reference: TrailReference, account_id: str) -> Trail | None:
+    def find(self, reference: TrailReference, account_id: str, *, shadows: bool = True) -> Trail | None:
         """The trail that ``account_id`` refers to.
 
         A name finds the region's own trail before another's shadow, and either before an organization's of another
-        account.
+        account. Without ``shadows`` it finds neither of these two.
         """
         named = [trail for trail in self.visible_to(account_id) if trail.name == reference.name]
         if reference.by_arn:
             return next((trail for trail in named if trail.arn == reference.arn), None)
-        visible = [trail for trail in named if trail.is_visible_in(reference.region)]
+        home = (account_id, reference.region)
+        visible = [
+            trail
+            for trail in named
+            if (trail.account_id, trail.home_region) == home or (shadows and trail.is_visible_in(reference.region))
+        ]
         return min(
             visible,
             key=lambda trail: (trail.account_id != account_id, trail.home_region != reference.region),

@@ -15,6 +15,7 @@ from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.organizations.store import Organizations
 from opentrail.services.cloudtrail.preflight import Preflight
+from opentrail.services.cloudtrail.refusals import NO_LAKE
 from opentrail.services.cloudtrail.trail_keys import TrailKeys
 from opentrail.state.database import Unit
 from opentrail.trails.names import TrailReference, parse_reference
@@ -60,29 +61,58 @@ def reference_of(call: Call, name_or_arn: str) -> TrailReference:
     return parse_reference(name_or_arn, account_id=call.account_id, region=call.region)
 
 
-def known_trail(call: Call, name_or_arn: str, trails: TrailSet, *, say_arn: bool = False) -> Trail:
-    """The caller's trail of this name or ARN, or TrailNotFoundException.
+def known_trail(call: Call, name_or_arn: str, trails: TrailSet, *, say_arn: bool = True) -> Trail:
+    """The caller's trail of this name or ARN, to be looked at, or TrailNotFoundException.
 
-    ``say_arn``: the operations whose message shows the ARN although a name was given (cloudtrail fact sheet 6.2).
+    A name stands for a trail of the region; a trail of another region, its shadow here or not, is asked for by ARN
+    (CloudTrail API Reference: GetTrailStatus, DescribeTrails). The message shows the ARN that a name stands for, as
+    records of AWS do; ``say_arn`` is false for the one operation that shows the name (cloudtrail fact sheet 6.2).
     """
     reference = reference_of(call, name_or_arn)
-    trail = trails.find(reference, call.account_id)
+    trail = trails.find(reference, call.account_id, shadows=False)
     if trail is None:
-        shown = reference.arn if say_arn else name_or_arn
-        raise ApiError("TrailNotFoundException", f"Unknown trail: {shown} for the user: {call.account_id}")
+        raise _unknown(call, reference.arn if say_arn else name_or_arn)
     return trail
 
 
-def own_trail(parts: Parts, call: Call, name_or_arn: str, unit: Unit, *, say_arn: bool = False) -> Trail:
-    """The same, to be changed: InvalidHomeRegionException anywhere but in its home region,
-    NotOrganizationMasterAccountException for those who may see it only.
+def own_trail(parts: Parts, call: Call, name_or_arn: str, unit: Unit) -> Trail:
+    """The caller's trail of this name or ARN, to be changed, which is possible in its home region only.
+
+    Raises ApiError TrailNotFoundException, NotOrganizationMasterAccountException for those who may see it only, and
+    InvalidHomeRegionException anywhere but in its home region, for shadow trails too.
     """
-    trail = known_trail(call, name_or_arn, parts.trails.within(unit), say_arn=say_arn)
+    reference = reference_of(call, name_or_arn)
+    trail = parts.trails.within(unit).find(reference, call.account_id)
+    if trail is None:
+        raise _unknown(call, reference.arn)
     require_administrator(call.account_id, trail.account_id, parts.organizations.within(unit))
     if trail.home_region != call.region:
         message = f"Trail {trail.arn} can only be changed in its home region, {trail.home_region}."
         raise ApiError("InvalidHomeRegionException", message)
     return trail
+
+
+def named_trail(request: Request, *store_members: str) -> str:
+    """The ``TrailName`` of a request that can also be about an event data store, by ``store_members``.
+
+    Raises ApiError InvalidParameterCombinationException for both or neither, UnsupportedOperationException for a store.
+    """
+    name, stores = request.get("TrailName"), [member for member in store_members if request.get(member) is not None]
+    if name is not None and stores:
+        raise _combination(f"TrailName and {' and '.join(stores)} cannot be given together.")
+    if stores:
+        raise ApiError("UnsupportedOperationException", f"{stores[0]}: {NO_LAKE} in this version.")
+    if name is None:
+        raise _combination("TrailName or EventDataStore must be given.")
+    return str(name)
+
+
+def _combination(message: str) -> ApiError:
+    return ApiError("InvalidParameterCombinationException", message)
+
+
+def _unknown(call: Call, shown: str) -> ApiError:
+    return ApiError("TrailNotFoundException", f"Unknown trail: {shown} for the user: {call.account_id}")
 
 
 def refuse_token(request: Request, code: str) -> None:

@@ -9,12 +9,11 @@ from typing import Any
 
 from opentrail.errors import ApiError
 
-_LAKE = "CloudTrail Lake (event data stores, channels, queries, dashboards and imports) is not available"
-_CONFIGURATION = "event configuration (aggregated events, larger events, context) is not available"
-_INSIGHTS = "CloudTrail Insights is not available"
+NO_LAKE = "CloudTrail Lake (event data stores, channels, queries, dashboards and imports) is not available"
+_INSIGHTS = "no Insights events are computed"
 
 _BY_REASON: Mapping[str, tuple[str, ...]] = {
-    _LAKE: (
+    NO_LAKE: (
         *(
             "CancelQuery",
             "CreateChannel",
@@ -36,11 +35,7 @@ _BY_REASON: Mapping[str, tuple[str, ...]] = {
         *("SearchSampleQueries", "StartDashboardRefresh", "StartEventDataStoreIngestion", "StartImport", "StartQuery"),
         *("StopEventDataStoreIngestion", "StopImport", "UpdateChannel", "UpdateDashboard", "UpdateEventDataStore"),
     ),
-    _CONFIGURATION: ("GetEventConfiguration", "PutEventConfiguration"),
-    _INSIGHTS: ("GetInsightSelectors", "PutInsightSelectors", "ListInsightsData", "ListInsightsMetricData"),
-    "resource-based policies of channels, event data stores and dashboards are not available": (
-        *("DeleteResourcePolicy", "GetResourcePolicy", "PutResourcePolicy"),
-    ),
+    _INSIGHTS: ("ListInsightsData", "ListInsightsMetricData"),
     "the event history is not available; the log files in the trail's bucket are": ("LookupEvents",),
 }
 
@@ -64,10 +59,6 @@ def _is_set(value: object) -> bool:
     return bool(value)
 
 
-def _is_given(value: object) -> bool:
-    return value is not None
-
-
 _SETTINGS = (
     (
         *("CloudWatchLogsLogGroupArn", _is_set, "CloudWatchLogsDeliveryUnavailableException"),
@@ -78,7 +69,7 @@ _SETTINGS = (
         "delivery to CloudWatch Logs is not available",
     ),
     (
-        *("RecursiveLogging", _is_given, "UnsupportedOperationException"),
-        "deliveries are never logged themselves, and that cannot be set",
+        *("RecursiveLogging", _is_set, "UnsupportedOperationException"),
+        "deliveries are never logged themselves, and that cannot be turned on",
     ),
 )

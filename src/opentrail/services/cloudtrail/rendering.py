@@ -24,6 +24,7 @@ def settings_of(trail: Trail) -> dict[str, Any]:
         "LogFileValidationEnabled": trail.validated_since is not None,
         "KmsKeyId": trail.kms_key_arn,
         "IsOrganizationTrail": trail.is_organization,
+        "RecursiveLogging": False,  # the delivery of log files leaves no data events
     }
     return {name: value for name, value in settings.items() if value is not None}
 
@@ -34,7 +35,7 @@ def description_of(trail: Trail) -> dict[str, Any]:
         **settings_of(trail),
         "HomeRegion": trail.home_region,
         "HasCustomEventSelectors": trail.has_custom_selectors,
-        "HasInsightSelectors": False,
+        "HasInsightSelectors": bool(trail.insight_selectors),
     }
 
 

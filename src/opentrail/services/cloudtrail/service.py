@@ -6,10 +6,13 @@ Handlers get validated requests in wire casing. Those that write decide on what 
 from opentrail.clock import Clock, Entropy
 from opentrail.organizations.store import Organizations
 from opentrail.services.cloudtrail.delegated_administrators import DelegationOperations
+from opentrail.services.cloudtrail.event_configuration import ConfigurationOperations
 from opentrail.services.cloudtrail.event_selectors import SelectorOperations
+from opentrail.services.cloudtrail.insights import InsightOperations
 from opentrail.services.cloudtrail.parts import Parts, PublicKeys
 from opentrail.services.cloudtrail.preflight import Preflight
 from opentrail.services.cloudtrail.public_keys import KeyOperations
+from opentrail.services.cloudtrail.resource_policies import PolicyOperations
 from opentrail.services.cloudtrail.tagging import TagOperations
 from opentrail.services.cloudtrail.trail_descriptions import DescriptionOperations
 from opentrail.services.cloudtrail.trail_keys import TrailKeys
@@ -26,9 +29,12 @@ class CloudTrailService(
     DescriptionOperations,
     LoggingOperations,
     SelectorOperations,
+    InsightOperations,
+    ConfigurationOperations,
     TagOperations,
     KeyOperations,
     DelegationOperations,
+    PolicyOperations,
 ):
     """Handlers by API name are found with ``services.operation.handlers_of``."""
 

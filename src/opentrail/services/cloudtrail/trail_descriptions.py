@@ -1,16 +1,16 @@
 """Which trails there are and how they are set (cloudtrail fact sheet 6.2, 6.3)."""
 
+import base64
+
+from opentrail.errors import ApiError
 from opentrail.events.call import Call
-from opentrail.services.cloudtrail.parts import (
-    Request,
-    Response,
-    Surroundings,
-    known_trail,
-    reference_of,
-    refuse_token,
-)
+from opentrail.services.cloudtrail.parts import Request, Response, Surroundings, known_trail, reference_of
 from opentrail.services.cloudtrail.rendering import description_of
 from opentrail.services.operation import operation
+from opentrail.trails.trail import Trail
+
+PAGE = 100
+"""Trails on a page of ListTrails."""
 
 
 class DescriptionOperations(Surroundings):
@@ -20,29 +20,51 @@ class DescriptionOperations(Surroundings):
     def describe_trails(self, call: Call, request: Request) -> Response:
         """The trails of the region, with shadow trails and an organization's unless not wanted; or those named, unknown
         ones left out.
+
+        Names stand for the account's trails of the region only; any other trail that it sees can be named by its ARN.
         """
-        shadows = request.get("includeShadowTrails", True)
-        names = request.get("trailNameList") or ()
+        snapshot, names = self.parts.trails.snapshot, request.get("trailNameList")
         if names:
             references = [reference_of(call, name) for name in names]
-            found = [self.parts.trails.snapshot.find(reference, call.account_id) for reference in references]
-            chosen = {trail.trail_id: trail for trail in found if trail is not None}.values()
+            found = (snapshot.find(reference, call.account_id, shadows=False) for reference in references)
+            chosen = list({trail.trail_id: trail for trail in found if trail is not None}.values())
         else:
-            chosen = {
-                t.trail_id: t for t in self.parts.trails.visible_to(call.account_id) if t.is_visible_in(call.region)
-            }.values()
-        home = (call.account_id, call.region)
+            chosen = [trail for trail in snapshot.visible_to(call.account_id) if trail.is_visible_in(call.region)]
+        shadows, home = request.get("includeShadowTrails", True), (call.account_id, call.region)
         listed = (trail for trail in chosen if shadows or (trail.account_id, trail.home_region) == home)
         return {"trailList": [description_of(trail) for trail in listed]}
 
     @operation("GetTrail")
     def get_trail(self, call: Call, request: Request) -> Response:
         """One trail's settings."""
-        return {"Trail": description_of(known_trail(call, request["Name"], self.parts.trails.snapshot))}
+        return {"Trail": description_of(known_trail(call, request["Name"], self.parts.trails.snapshot, say_arn=False))}
 
     @operation("ListTrails")
     def list_trails(self, call: Call, request: Request) -> Response:
-        """All trails of the account and its organization over all regions, in one page."""
-        refuse_token(request, "InvalidNextTokenException")
-        trails = self.parts.trails.visible_to(call.account_id)
-        return {"Trails": [{"TrailARN": t.arn, "Name": t.name, "HomeRegion": t.home_region} for t in trails]}
+        """The trails of the account and its organization over all regions, by name, in pages."""
+        trails = sorted(self.parts.trails.visible_to(call.account_id), key=_place_of)
+        if token := request.get("NextToken"):
+            place = _place(token)
+            trails = [trail for trail in trails if _place_of(trail) > place]
+        shown = trails[:PAGE]
+        listed = [{"TrailARN": t.arn, "Name": t.name, "HomeRegion": t.home_region} for t in shown]
+        return {"Trails": listed} | ({"NextToken": _token_after(shown[-1])} if len(trails) > PAGE else {})
+
+
+def _place_of(trail: Trail) -> tuple[str, ...]:
+    return trail.name, trail.home_region, trail.account_id
+
+
+def _token_after(trail: Trail) -> str:
+    return base64.urlsafe_b64encode("/".join(_place_of(trail)).encode()).decode()
+
+
+def _place(token: str) -> tuple[str, ...]:
+    """The place after which a page begins. Raises ApiError InvalidNextTokenException."""
+    try:
+        place = tuple(base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode().split("/"))
+    except ValueError:
+        place = ()
+    if len(place) != 3:
+        raise ApiError("InvalidNextTokenException", "The token is not valid: it is none that ListTrails gave.")
+    return place

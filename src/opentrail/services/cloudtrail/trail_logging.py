@@ -13,7 +13,7 @@ class LoggingOperations(Surroundings):
     @operation("GetTrailStatus")
     def get_trail_status(self, call: Call, request: Request) -> Response:
         """Whether a trail logs, and how its delivery goes."""
-        trail = known_trail(call, request["Name"], self.parts.trails.snapshot, say_arn=True)
+        trail = known_trail(call, request["Name"], self.parts.trails.snapshot)
         trails, trail_id = self.parts.trails, trail.trail_id
         return status_of(
             trail,
@@ -25,13 +25,13 @@ class LoggingOperations(Surroundings):
     @operation("StartLogging", writes=True)
     def start_logging(self, call: Call, request: Request, unit: Unit) -> Response:
         """Let a trail record calls from now on; nothing changes if it does already."""
-        trail = own_trail(self.parts, call, request["Name"], unit, say_arn=True)
+        trail = own_trail(self.parts, call, request["Name"], unit)
         self.parts.trails.put(unit, trail.started(self.parts.clock.now()))
         return {}
 
     @operation("StopLogging", writes=True)
     def stop_logging(self, call: Call, request: Request, unit: Unit) -> Response:
         """End a trail's recording; what was recorded so far is still delivered."""
-        trail = own_trail(self.parts, call, request["Name"], unit, say_arn=True)
+        trail = own_trail(self.parts, call, request["Name"], unit)
         self.parts.trails.put(unit, trail.stopped(self.parts.clock.now()))
         return {}
