@@ -205,5 +205,5 @@ def test_boto3_reads_selectors_and_meets_modelled_errors(gateway: Gateway) -> No
         )
     with pytest.raises(cloudtrail.exceptions.InvalidEventSelectorsException):
         cloudtrail.put_event_selectors(TrailName="changes")
-    with pytest.raises(cloudtrail.exceptions.TrailNotFoundException, match="Unknown trail: nobody"):
+    with pytest.raises(cloudtrail.exceptions.TrailNotFoundException, match=f"Unknown trail: {ARN}nobody"):
         cloudtrail.get_event_selectors(TrailName="nobody")
