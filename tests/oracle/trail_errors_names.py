@@ -143,6 +143,7 @@ _SETTINGS: tuple[tuple[Mapping[str, Any], str, str | None], ...] = (
     ({"SnsTopicName": "closed-topic"}, "InsufficientSnsTopicPolicyException", None),
     ({"KmsKeyId": "no key"}, "KmsKeyNotFoundException", None),
     ({"KmsKeyId": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{NO_KEY}"}, "KmsKeyNotFoundException", None),
+    ({"KmsKeyId": KEY.replace("arn:aws:", "arn:aws-cn:") + NO_KEY}, "KmsKeyNotFoundException", None),
     ({"KmsKeyId": KEY + NO_KEY}, "InsufficientEncryptionPolicyException", None),
     ({"KmsKeyId": "$closed_key"}, "InsufficientEncryptionPolicyException", None),
     ({"KmsKeyId": "$disabled_key"}, "KmsException", None),

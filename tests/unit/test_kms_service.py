@@ -66,7 +66,11 @@ def test_keys_of_other_places_are_not_found(world: KmsWorld, kms: Any) -> None:
     abroad = world.client(region="eu-west-1")
     for client, name in (
         *((abroad, key_id), (abroad, arn), (kms, UNKNOWN), (kms, "alias/none"), (kms, "nonsense")),
-        *((kms, "arn:aws:kms:x"), (kms, f"arn:aws:sqs:us-east-1:{ACCOUNT}:key/{key_id}")),
+        *(
+            (kms, arn.replace("arn:aws:", "arn:aws-cn:")),
+            (kms, "arn:aws:kms:x"),
+            (kms, f"arn:aws:sqs:us-east-1:{ACCOUNT}:key/{key_id}"),
+        ),
     ):
         assert code(client.describe_key, KeyId=name) == "NotFoundException", name
 

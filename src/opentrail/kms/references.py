@@ -49,7 +49,7 @@ def parse_reference(text: str, *, account_id: str, region: str) -> KeyReference:
         raise ValueError(f"Invalid arn {text[:200]}") from None
     name = arn.resource if arn.resource.startswith("alias/") else arn.resource.removeprefix("key/").lower()
     is_name = _ALIAS.fullmatch(name) if name.startswith("alias/") else _KEY_ID.fullmatch(name)
-    if arn.service != "kms" or not is_name or not re.fullmatch(r"\d{12}", arn.account_id):
+    if (arn.partition, arn.service) != ("aws", "kms") or not is_name or not re.fullmatch(r"\d{12}", arn.account_id):
         raise ValueError(f"Invalid arn {text[:200]}")
     if arn.region != region:
         raise ValueError(f"Invalid arn {arn.region}")
