@@ -161,6 +161,8 @@ def test_it_belongs_to_the_management_account_whoever_makes_it(world: World, mak
         assert world.call("ListTrails", account_id=account_id)["Trails"][0]["TrailARN"] == ARN
         assert world.call("GetTrail", account_id=account_id, Name=ARN)["Trail"]["IsOrganizationTrail"] is True
         assert world.call("GetTrailStatus", account_id=account_id, Name=ARN)["IsLogging"] is False
+        tags = world.call("ListTags", account_id=account_id, ResourceIdList=[ARN])
+        assert tags == {"ResourceTagList": [{"ResourceId": ARN, "TagsList": []}]}
     assert listed(world, MEMBER, includeShadowTrails=False) == listed(world, STRANGER) == []
     assert listed(world, MEMBER, trailNameList=[ARN]) == ["audit"]
     assert listed(world, MEMBER, trailNameList=["audit"]) == []  # names stand for the account's own trails
