@@ -6,19 +6,19 @@ has another topic by now is told there, one that has none any more nowhere.
 """
 
 import logging
-import threading
 from datetime import timedelta
 
 from opentrail.clock import Clock
 from opentrail.delivery.announcements import Announcement, Announcements
 from opentrail.delivery.lane import Backoff
+from opentrail.delivery.rounds import Rounds
+from opentrail.delivery.trail_paces import TrailPaces
 from opentrail.errors import OutboundError
 from opentrail.state.database import Database, Unit
 from opentrail.trails.notification import Notification, Publisher
 from opentrail.trails.store import DeliveryStatus, Trails
 
 KEPT = timedelta(days=1)
-_LONGEST_WAIT_S = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -31,56 +31,32 @@ class Announcer:
         self._trails = trails
         self._publisher = publisher
         self._clock = clock
-        self._backoffs: dict[str, Backoff] = {}
-        self._generations: dict[str, int] = {}
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
+        self._paces = TrailPaces(trails)
+        self._rounds = Rounds("announcer", self.run_pass)
 
     def start(self) -> None:
         """Begin, with what the last process left first."""
-        self._thread.start()
+        self._rounds.start()
 
     def stop(self, timeout_s: float) -> None:
         """End after the message under way, at most until the time is over."""
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
+        self._rounds.stop(timeout_s)
 
     def wake(self) -> None:
         """Look soon; for ``Unit.after_commit``."""
-        self._wake.set()
+        self._rounds.wake()
 
     def run_pass(self) -> None:
         """Tell every topic that nobody waits for what it is to be told."""
         now_s = self._clock.monotonic()
         for trail_id in self.announcements.trail_ids():
-            backoff = self._backoff(trail_id)
+            backoff = self._paces.of(trail_id)
             if backoff.not_before_s <= now_s:
                 self._tell(trail_id, backoff)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._wake.clear()
-            try:
-                self.run_pass()
-            except Exception:
-                log.exception("telling topics failed")
-            self._wake.wait(_LONGEST_WAIT_S)
-
-    def _backoff(self, trail_id: str) -> Backoff:
-        """When a trail's turn is; at once where somebody changed it: what failed before may work now."""
-        trail = self._trails.snapshot.get(trail_id)
-        generation = trail.generation if trail is not None else 0
-        if self._generations.get(trail_id) != generation:
-            self._generations[trail_id] = generation
-            self._backoffs[trail_id] = Backoff()
-        return self._backoffs[trail_id]
-
     def _tell(self, trail_id: str, backoff: Backoff) -> None:
         for announcement in self.announcements.of(trail_id):
-            if self._stopping.is_set():
+            if self._rounds.are_ending:
                 return
             topic_arn = self._topic(announcement)
             if topic_arn is None:
