@@ -6,11 +6,12 @@ once it has ended, there is nobody to call.
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any
 from urllib.parse import urlencode
+
+import orjson
 
 from opentrail.aws.http import Reply
 from opentrail.aws.model import Catalogue, Service
@@ -26,7 +27,7 @@ _ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
 
 class UpstreamCalls:
-    """The way to SQS, and to an SNS that is not ours."""
+    """The way to what an upstream serves: SQS, CloudWatch Logs, EventBridge, and an SNS that is not ours."""
 
     def __init__(self, upstreams: Upstreams, catalogue: Catalogue) -> None:
         self._upstreams = upstreams
@@ -43,12 +44,27 @@ class UpstreamCalls:
 
     def sqs(self, operation: str, queue: QueueName, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call SQS for a queue, as the queue's account. Raises OutboundError with SQS's code."""
-        service = self._catalogue.service("sqs")
-        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AmazonSQS.{operation}"}
-        target = Target("sqs", queue.region, queue.account_id)
-        reply = self._call(service, target, headers, json.dumps(parameters).encode())
+        return self.json("sqs", operation, queue.account_id, queue.region, parameters)
+
+    def serves(self, name: str) -> bool:
+        """Whether an upstream has a service, by its botocore name."""
+        return self._upstreams.find(self._catalogue.service(name)) is not None
+
+    def json(
+        self, name: str, operation: str, account_id: str, region: str, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Call a service of the JSON protocol, by its botocore name, as an account. Raises OutboundError with the
+        service's code.
+        """
+        service = self._catalogue.service(name)
+        headers = {
+            "content-type": f"application/x-amz-json-{service.json_version}",
+            "x-amz-target": f"{service.target_prefix}.{operation}",
+        }
+        target = Target(service.signing_name, region, account_id)
+        reply = self._call(service, target, headers, orjson.dumps(parameters))
         try:
-            answer = json.loads(reply.body or b"{}")
+            answer = orjson.loads(reply.body or b"{}")
         except ValueError as problem:
             raise OutboundError("UnreadableAnswer", f"{operation} was answered with something else") from problem
         return answer if isinstance(answer, dict) else {}
