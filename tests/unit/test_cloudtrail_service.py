@@ -10,6 +10,7 @@ from opentrail.clock import SystemEntropy
 from opentrail.delivery.keyring import Keyring
 from opentrail.errors import ApiError, OutboundError
 from opentrail.events.call import Call
+from opentrail.identity.directory import Directory
 from opentrail.identity.policy import Policy, parse
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.organizations.store import Organizations
@@ -20,6 +21,7 @@ from opentrail.services.operation import handlers_of
 from opentrail.state.database import Database, Unit
 from opentrail.state.sealing import Seal
 from opentrail.trails.bucket_access import BucketPolicyMode
+from opentrail.trails.log_groups import LogGroups, NoLogGroups
 from opentrail.trails.notification import Notification, Publisher
 from opentrail.trails.store import DeliveryStatus, DigestStatus, Trails
 from opentrail.trails.trail import Trail
@@ -75,6 +77,8 @@ class World:
         self.clock = StoppedClock()
         seal = Seal(bytes(32), SystemEntropy())
         self.keyring = Keyring(self.database, seal, self.clock, KeyCommits(self.database))
+        self.directory = Directory(self.database, seal)
+        self.log_groups: LogGroups = NoLogGroups()
         self._mode = mode
         self.serve()
 
@@ -92,6 +96,8 @@ class World:
                 mode=self._mode,
                 publisher=publisher,
                 trail_keys=self.trail_keys(),
+                identities=self.directory,
+                log_groups=self.log_groups,
             )
         )
 
@@ -179,7 +185,7 @@ def test_create_trail_answers_its_settings_and_does_not_log(world: World) -> Non
         ({"SnsTopicName": "arn:aws:sqs:us-east-1:123456789012:queue"}, "InvalidSnsTopicNameException"),
         ({"SnsTopicName": "x" * 257}, "InvalidSnsTopicNameException"),
         ({"KmsKeyId": "alias/key"}, "UnsupportedOperationException"),
-        ({"CloudWatchLogsRoleArn": "arn:aws:iam::1:role/r"}, "CloudWatchLogsDeliveryUnavailableException"),
+        ({"CloudWatchLogsRoleArn": "arn:aws:iam::1:role/r"}, "InvalidCloudWatchLogsLogGroupArnException"),
         ({"RecursiveLogging": True}, "UnsupportedOperationException"),
         ({"TagsList": [{"Key": "a"}, {"Key": "a"}]}, "InvalidTagParameterException"),
         ({"TagsList": [{"Key": "aws:a"}]}, "InvalidTagParameterException"),

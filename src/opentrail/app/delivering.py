@@ -1,4 +1,5 @@
-"""Delivery put together: the courier for log files, the notary for digest files, and the key pairs that sign them."""
+"""Delivery put together: the courier for log files, the notary for digest files with the key pairs that sign them, and
+the chronicler for log groups."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +7,7 @@ from datetime import timedelta
 
 from opentrail.app.core import Core
 from opentrail.delivery.carrier import DeliveryOptions
+from opentrail.delivery.chronicler import Chronicler
 from opentrail.delivery.courier import Courier
 from opentrail.delivery.deposits import Deposits
 from opentrail.delivery.digest import time_text
@@ -16,25 +18,29 @@ from opentrail.services.defaults import DEFAULT_ACCOUNT_ID
 from opentrail.state.database import Unit
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketPolicyMode
+from opentrail.trails.log_groups import LogGroups
 from opentrail.trails.notification import Publisher
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What carries evidence to the buckets."""
+    """What carries evidence to the buckets, and to trails' log groups."""
 
     courier: Courier
     notary: Notary
+    chronicler: Chronicler
 
     def start(self) -> None:
         """Begin to deliver."""
         self.courier.start()
         self.notary.start()
+        self.chronicler.start()
 
     def stop(self, deadline_s: float) -> None:
-        """Finish the puts under way, at most until the deadline for each of the two, and start no more."""
+        """Finish the puts under way, at most until the deadline for each part, and start no more."""
         self.notary.stop(deadline_s)
         self.courier.stop(deadline_s)
+        self.chronicler.stop(deadline_s)
 
     def problems(self) -> tuple[tuple[str, str | None], ...]:
         """What stands still, in words with a place for the reason, and the reason where it does."""
@@ -59,9 +65,15 @@ def open_keyring(core: Core) -> Keyring:
 
 
 def open_delivery(
-    core: Core, store: ObjectStore, keyring: Keyring, *, publisher: Publisher, accept_damage: bool
+    core: Core,
+    store: ObjectStore,
+    keyring: Keyring,
+    *,
+    publisher: Publisher,
+    log_groups: LogGroups,
+    accept_damage: bool,
 ) -> Delivery:
-    """The courier and the notary of a core, over an object store; nothing is read or put yet."""
+    """Everything that delivers for a core, over an object store; nothing is read or put yet."""
     settings, clock = core.world.settings, core.world.clock
     mode = BucketPolicyMode(settings.trails.bucket_policy)
     courier = Courier(
@@ -92,7 +104,15 @@ def open_delivery(
         clock=clock,
         options=NotaryOptions(interval_s=settings.delivery.digest_interval_s),
     )
-    return Delivery(courier, notary)
+    chronicler = Chronicler(
+        journal=core.journal,
+        database=core.database,
+        trails=core.trails,
+        identities=core.identities.directory,
+        groups=log_groups,
+        clock=clock,
+    )
+    return Delivery(courier, notary, chronicler)
 
 
 def _new_key(core: Core, region: str, key: SigningKey) -> ServiceEvent:

@@ -22,6 +22,7 @@ from opentrail.app.chef import open_chef
 from opentrail.app.core import Core, World
 from opentrail.app.delivering import Delivery, open_delivery, open_keyring
 from opentrail.app.kms import host_key_service, object_keys, open_private_kms, trail_keys
+from opentrail.app.log_groups import UpstreamLogGroups
 from opentrail.app.meters import Meters
 from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
 from opentrail.app.models import install_models
@@ -165,6 +166,7 @@ class App:
         stack.callback(storage.stop)
         calls = UpstreamCalls(behind.upstreams, core.catalogue)
         notifications = open_notifications(core, calls, self._url(listener))
+        log_groups = UpstreamLogGroups(calls, core.internal)
         mode = BucketPolicyMode(settings.trails.bucket_policy)
         clock, entropy = world.clock, world.entropy
         keyring = open_keyring(core)
@@ -182,13 +184,20 @@ class App:
                 mode=mode,
                 publisher=notifications.publisher,
                 trail_keys=trail_keys(core) if serves_kms and storage.is_embedded else None,
+                identities=core.identities.directory,
+                log_groups=log_groups,
             ),
             CLOUDTRAIL_UNSUPPORTED,
         )
         core.finders["trail"] = trail_finder(core.trails)
         host_identity_services(core)
         delivery = open_delivery(
-            core, storage.store, keyring, publisher=notifications.publisher, accept_damage=self._accept_damage
+            core,
+            storage.store,
+            keyring,
+            publisher=notifications.publisher,
+            log_groups=log_groups,
+            accept_damage=self._accept_damage,
         )
         chef = open_chef(core, supervisor, storage)
         core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED)

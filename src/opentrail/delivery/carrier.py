@@ -3,8 +3,9 @@
 1. *Plan.* One transaction writes down a plan per partition of the window: key, sequence range, compression.
 2. *Put.* The log file is made from the journal and put only where the key is free. If it is taken, the content there is
    compared: equal means that an earlier attempt succeeded; different is an IntegrityError, and nothing is overwritten.
-3. *Mark.* One transaction marks the plan, writes the trail's delivery status and what its topic is to be told, hands
-   the file over to the notary where log file validation is on and, with the window's last plan, moves the cursor.
+3. *Mark.* One transaction marks the plan, writes the trail's delivery status and what its topic and its log group are
+   still to get, hands the file over to the notary where log file validation is on and, with the window's last plan,
+   moves the cursor.
 
 Stopping between any two steps, at any moment, loses nothing and repeats nothing: the next attempt begins with the plans
 that are not marked.
@@ -18,12 +19,14 @@ from datetime import datetime
 from opentrail.clock import Clock, Entropy
 from opentrail.delivery import object_keys
 from opentrail.delivery.announcer import Announcer
+from opentrail.delivery.chronicler import stretch_of
 from opentrail.delivery.deposits import Deposit, Deposits
 from opentrail.delivery.digests import Digests
 from opentrail.delivery.lane import Lane
 from opentrail.delivery.logfile import Compression, LogFile, LogFileWriter
 from opentrail.delivery.object_keys import LogFileKey
 from opentrail.delivery.plans import Plan, Plans
+from opentrail.delivery.stretches import Stretches
 from opentrail.delivery.window import Tally, Window
 from opentrail.errors import IntegrityError, OutboundError
 from opentrail.journal import Journal, cursors
@@ -69,6 +72,7 @@ class Carrier:
     options: DeliveryOptions
     stopping: Callable[[], bool]
     announcer: Announcer
+    stretches: Stretches
 
     def advance(self, lane: Lane) -> None:
         """Deliver every closed window of a trail, oldest first.
@@ -164,6 +168,8 @@ class Carrier:
             if trail is not None and trail.sns_topic_arn is not None:
                 self.announcer.announcements.add(unit, trail, plan.bucket, plan.key, now)
                 unit.after_commit(self.announcer.wake)
+            if trail is not None and trail.log_group_arn is not None:
+                self.stretches.add(unit, stretch_of(plan, now))
             self.plans.mark(unit, plan, marked_at=now, etag=etag, sha256=file.sha256)
             if self.trails.is_validated(unit, plan.trail_id):
                 self.digests.delivered(unit, plan, sha256=file.sha256, marked_at=now)

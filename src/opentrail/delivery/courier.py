@@ -14,10 +14,12 @@ from datetime import timedelta
 from opentrail.clock import Clock, Entropy
 from opentrail.delivery.announcer import Announcer
 from opentrail.delivery.carrier import READ_BYTES, Carrier, DeliveryOptions, cursor_name
+from opentrail.delivery.chronicler import reader_of
 from opentrail.delivery.deposits import Deposits
 from opentrail.delivery.digests import Digests
 from opentrail.delivery.lane import Lane, LaneLag
 from opentrail.delivery.plans import Plans
+from opentrail.delivery.stretches import Stretches, oldest_after
 from opentrail.delivery.window import Windows, opened_s
 from opentrail.errors import IntegrityError, JournalError, OutboundError
 from opentrail.journal import Frame, Journal, cursors, intents, outbox
@@ -81,6 +83,7 @@ class Courier:
         self._journal, self._database, self._trails, self._clock = journal, database, trails, clock
         self._plans = Plans(database)
         self._digests = Digests(database)
+        self._stretches = Stretches(database)
         self._stopping = threading.Event()
         self.announcer = Announcer(database, trails, publisher or NoTopics(), clock)
         self._carrier = Carrier(
@@ -95,6 +98,7 @@ class Courier:
             options=self._options,
             stopping=self._stopping.is_set,
             announcer=self.announcer,
+            stretches=self._stretches,
         )
         self._passing = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -286,7 +290,7 @@ class Courier:
             return
         if not (lane.is_idle or lane.given_up):
             lane.close()
-        elif not self._digests.holds(lane.trail_id):
+        elif not self._digests.holds(lane.trail_id) and self._stretches.first(reader_of(lane.trail_id)) is None:
             self._forget(lane, trail)
 
     def _forget(self, lane: Lane, trail: Trail) -> None:
@@ -317,5 +321,7 @@ class Courier:
         durable = self._journal.durable_sequence
         with self._database.read() as connection:
             noted = outbox.oldest_noted(connection)
-            bound = cursors.prune_bound(cursors.every(connection).values(), noted, durable)
+            waiting = oldest_after(connection)
+            held = [*cursors.every(connection).values(), *([] if waiting is None else [waiting])]
+            bound = cursors.prune_bound(held, noted, durable)
         self._journal.prune(bound)

@@ -87,13 +87,15 @@ def _to_3(connection: sa.Connection) -> None:
 
 
 def _to_4(connection: sa.Connection) -> None:
-    """Trails may be an organization's, ask for Insights and for aggregated events; none was one, none did."""
+    """Trails may be an organization's, have a log group, ask for Insights and for aggregated events; none did so."""
     _add_columns(
         connection,
         ("trails", "organization_id", "VARCHAR(34)"),
         ("trails", "is_organization", "BOOLEAN DEFAULT 0 NOT NULL"),
         ("trails", "insight_selectors", "TEXT"),
         ("trails", "aggregations", "TEXT"),
+        ("trails", "log_group_arn", "TEXT"),
+        ("trails", "logs_role_arn", "TEXT"),
     )
 
 

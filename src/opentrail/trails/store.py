@@ -73,6 +73,8 @@ trails_table = sa.Table(
     sa.Column("is_organization", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("insight_selectors", sa.Text),  # JSON text of the API's members; null where there are none
     sa.Column("aggregations", sa.Text),  # the same of aggregation configurations
+    sa.Column("log_group_arn", sa.Text),
+    sa.Column("logs_role_arn", sa.Text),
 )
 sa.Index(
     "trails_live_name",
@@ -109,6 +111,18 @@ notification_status_table = sa.Table(
     sa.Column("latest_error", sa.String(128)),
 )
 """The same of what a trail's topic is told; a table of its own, because another thread writes it."""
+
+logs_status_table = sa.Table(
+    "logs_status",
+    metadata,
+    sa.Column("trail_id", sa.String(36), primary_key=True),
+    sa.Column("latest_delivery_at", Instant),
+    sa.Column("latest_attempt_at", Instant),
+    sa.Column("latest_error", sa.String(128)),
+)
+"""The same of what goes to a trail's log group."""
+
+_ALL_OF_A_TRAIL = (trails_table, status_table, digest_status_table, notification_status_table, logs_status_table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +202,7 @@ class Trails:
 
     def forget(self, unit: Unit, trail_id: str) -> None:
         """Remove the last of a deleted trail, once its delivery has ended."""
-        for table in (trails_table, status_table, digest_status_table, notification_status_table):
+        for table in _ALL_OF_A_TRAIL:
             unit.execute(sa.delete(table).where(table.c.trail_id == trail_id))
         unit.after_commit(self.reload)
 
@@ -207,6 +221,14 @@ class Trails:
     def put_notification_status(self, unit: Unit, trail_id: str, status: DeliveryStatus) -> None:
         """Write down how the last attempt to tell the topic went."""
         _put_status(unit, notification_status_table, trail_id, status)
+
+    def logs_status(self, trail_id: str) -> DeliveryStatus:
+        """The same of what goes to the trail's log group."""
+        return self._status(logs_status_table, trail_id)
+
+    def put_logs_status(self, unit: Unit, trail_id: str, status: DeliveryStatus) -> None:
+        """Write down how the last attempt to put records into the log group went."""
+        _put_status(unit, logs_status_table, trail_id, status)
 
     def _status(self, table: sa.Table, trail_id: str) -> DeliveryStatus:
         columns = [table.c[name] for name in ("latest_delivery_at", "latest_attempt_at", "latest_error")]

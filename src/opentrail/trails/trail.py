@@ -24,7 +24,8 @@ class Trail:
     ``validated_since``: when log file validation was turned on; None while it is off. ``kms_key_arn``: the key that
     what it delivers is encrypted with; None: SSE-S3. ``organization_id``: the organization whose accounts' events it
     keeps; it stays known when the trail is one of its account alone again, since what members did before is still on
-    its way.
+    its way. ``log_group_arn`` and ``logs_role_arn``: where its records go in CloudWatch Logs, and with which role; both
+    or none.
     """
 
     trail_id: str
@@ -49,6 +50,8 @@ class Trail:
     is_organization: bool = False
     insight_selectors: tuple[InsightSelector, ...] = ()
     aggregations: tuple[Aggregation, ...] = ()
+    log_group_arn: str | None = None
+    logs_role_arn: str | None = None
     generation: int = 1
 
     @property
@@ -114,8 +117,10 @@ class Trail:
         include_global_service_events: bool | None = None,
         sns_topic_arn: str | None = None,
         kms_key_arn: str | None = None,
+        log_group_arn: str | None = None,
+        logs_role_arn: str | None = None,
     ) -> "Trail":
-        """UpdateTrail: None keeps a setting, an empty prefix, topic or key clears it.
+        """UpdateTrail: None keeps a setting, an empty text clears a prefix, topic, key, log group or role.
 
         Turning a multi-region trail into a single-region one switches global service events off unless they are asked
         for in the same request (cloudtrail fact sheet 6.3).
@@ -127,6 +132,8 @@ class Trail:
             prefix=self.prefix if prefix is None else prefix,
             kms_key_arn=self.kms_key_arn if kms_key_arn is None else kms_key_arn or None,
             sns_topic_arn=self.sns_topic_arn if sns_topic_arn is None else sns_topic_arn or None,
+            log_group_arn=self.log_group_arn if log_group_arn is None else log_group_arn or None,
+            logs_role_arn=self.logs_role_arn if logs_role_arn is None else logs_role_arn or None,
             is_multi_region=self.is_multi_region if is_multi_region is None else is_multi_region,
             include_global_service_events=(
                 include_now if include_global_service_events is None else include_global_service_events

@@ -17,6 +17,7 @@ from opentrail.organizations.store import Organizations
 from opentrail.services.cloudtrail.preflight import Preflight
 from opentrail.services.cloudtrail.refusals import NO_LAKE
 from opentrail.services.cloudtrail.trail_keys import TrailKeys
+from opentrail.services.cloudtrail.trail_logs import TrailLogs
 from opentrail.state.database import Unit
 from opentrail.trails.names import TrailReference, parse_reference
 from opentrail.trails.notification import Publisher
@@ -46,6 +47,7 @@ class Parts:
     keys: PublicKeys
     publisher: Publisher
     trail_keys: TrailKeys | None
+    trail_logs: TrailLogs
     clock: Clock
     entropy: Entropy
 

@@ -61,14 +61,6 @@ def _is_set(value: object) -> bool:
 
 _SETTINGS = (
     (
-        *("CloudWatchLogsLogGroupArn", _is_set, "CloudWatchLogsDeliveryUnavailableException"),
-        "delivery to CloudWatch Logs is not available",
-    ),
-    (
-        *("CloudWatchLogsRoleArn", _is_set, "CloudWatchLogsDeliveryUnavailableException"),
-        "delivery to CloudWatch Logs is not available",
-    ),
-    (
         *("RecursiveLogging", _is_set, "UnsupportedOperationException"),
         "deliveries are never logged themselves, and that cannot be turned on",
     ),

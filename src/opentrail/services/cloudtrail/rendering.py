@@ -22,6 +22,8 @@ def settings_of(trail: Trail) -> dict[str, Any]:
         "IsMultiRegionTrail": trail.is_multi_region,
         "TrailARN": trail.arn,
         "LogFileValidationEnabled": trail.validated_since is not None,
+        "CloudWatchLogsLogGroupArn": trail.log_group_arn,
+        "CloudWatchLogsRoleArn": trail.logs_role_arn,
         "KmsKeyId": trail.kms_key_arn,
         "IsOrganizationTrail": trail.is_organization,
         "RecursiveLogging": False,  # the delivery of log files leaves no data events
@@ -45,7 +47,7 @@ def selectors_of(trail: Trail, *, in_order_of_fields: bool = False) -> dict[str,
 
 
 def status_of(
-    trail: Trail, delivery: DeliveryStatus, digests: DigestStatus, notification: DeliveryStatus
+    trail: Trail, delivery: DeliveryStatus, digests: DigestStatus, notification: DeliveryStatus, logs: DeliveryStatus
 ) -> dict[str, Any]:
     """What GetTrailStatus answers: timestamps are absent until they happened once, the legacy texts are then empty."""
     status = {
@@ -53,6 +55,8 @@ def status_of(
         "LatestDeliveryError": delivery.latest_error,
         "LatestNotificationError": notification.latest_error,
         "LatestDeliveryTime": delivery.latest_delivery_at,
+        "LatestCloudWatchLogsDeliveryError": logs.latest_error,
+        "LatestCloudWatchLogsDeliveryTime": logs.latest_delivery_at,
         "LatestDigestDeliveryError": digests.latest_error,
         "LatestDigestDeliveryTime": digests.latest_delivery_at,
         "LatestNotificationTime": notification.latest_delivery_at,

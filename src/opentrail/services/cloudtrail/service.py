@@ -17,9 +17,12 @@ from opentrail.services.cloudtrail.tagging import TagOperations
 from opentrail.services.cloudtrail.trail_descriptions import DescriptionOperations
 from opentrail.services.cloudtrail.trail_keys import TrailKeys
 from opentrail.services.cloudtrail.trail_logging import LoggingOperations
+from opentrail.services.cloudtrail.trail_logs import TrailLogs
 from opentrail.services.cloudtrail.trail_settings import TrailOperations
 from opentrail.storage.bucket import ObjectStore
 from opentrail.trails.bucket_access import BucketDirectory, BucketPolicyMode
+from opentrail.trails.log_groups import LogGroups, NoLogGroups
+from opentrail.trails.logs_role import Identities
 from opentrail.trails.notification import NoTopics, Publisher
 from opentrail.trails.store import Trails
 
@@ -52,10 +55,12 @@ class CloudTrailService(
         quiet_store: ObjectStore | None = None,
         publisher: Publisher | None = None,
         trail_keys: TrailKeys | None = None,
+        identities: Identities,
+        log_groups: LogGroups | None = None,
     ) -> None:
         """Serve these trails; ``mode`` says how bucket policies are checked, ``publisher`` is the way to topics.
 
-        Without ``trail_keys`` no trail has a KMS key.
+        Without ``trail_keys`` no trail has a KMS key, without ``log_groups`` none a log group.
         """
         self.parts = Parts(
             trails=trails,
@@ -64,6 +69,7 @@ class CloudTrailService(
             keys=keys,
             publisher=publisher or NoTopics(),
             trail_keys=trail_keys,
+            trail_logs=TrailLogs(identities, log_groups or NoLogGroups(), clock),
             clock=clock,
             entropy=entropy,
         )

@@ -20,6 +20,7 @@ class LoggingOperations(Surroundings):
             trails.delivery_status(trail_id),
             trails.digest_status(trail_id),
             trails.notification_status(trail_id),
+            trails.logs_status(trail_id),
         )
 
     @operation("StartLogging", writes=True)

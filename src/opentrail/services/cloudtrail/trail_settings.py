@@ -10,6 +10,7 @@ from opentrail.services.cloudtrail.tags import check_tag_count, read_tags
 from opentrail.services.operation import operation
 from opentrail.state.database import Unit
 from opentrail.trails.bucket_access import marker_keys
+from opentrail.trails.log_groups import stream_of
 from opentrail.trails.names import check_trail_name
 from opentrail.trails.notification import topic_arn_of, validate_topic
 from opentrail.trails.organizations import administered_by
@@ -17,6 +18,7 @@ from opentrail.trails.trail import Trail
 from opentrail.trails.trail_set import MAX_TRAILS_PER_REGION, TrailSet
 
 _DESTINATION = ("S3BucketName", "S3KeyPrefix", "KmsKeyId")  # what is tried before it is taken
+_LOGS = ("CloudWatchLogsLogGroupArn", "CloudWatchLogsRoleArn")  # the same
 
 
 class TrailOperations(Surroundings):
@@ -45,6 +47,8 @@ class TrailOperations(Surroundings):
             created_at=now,
             tags=read_tags(request.get("TagsList") or ()),
             kms_key_arn=self._key_arn(call, request.get("KmsKeyId"), request["S3BucketName"]) or None,
+            log_group_arn=request.get("CloudWatchLogsLogGroupArn") or None,
+            logs_role_arn=request.get("CloudWatchLogsRoleArn") or None,
         ).validated(now, enabled=request.get("EnableLogFileValidation"))
         _check_combination(trail)
         check_tag_count(trail)
@@ -52,6 +56,7 @@ class TrailOperations(Surroundings):
         if existing.has_name_conflict(trail):
             raise _already_exists(trail)
         _check_limit(existing, trail)
+        self.parts.trail_logs.check(trail)
         # Before the marker: a message is taken back with the unit, an object is not.
         if trail.sns_topic_arn is not None:
             validate_topic(self.parts.publisher, unit, trail.sns_topic_arn, trail.arn)
@@ -68,7 +73,7 @@ class TrailOperations(Surroundings):
 
     @operation("UpdateTrail", writes=True)
     def update_trail(self, call: Call, request: Request, unit: Unit) -> Response:
-        """Change a trail's settings; absent members keep their value, an empty prefix, topic name or key clears it."""
+        """Change a trail's settings; absent members keep their value, an empty text clears what can be absent."""
         refuse_unsupported_settings(request)
         existing = self.parts.trails.within(unit)
         before = own_trail(self.parts, call, request["Name"], unit)
@@ -80,6 +85,8 @@ class TrailOperations(Surroundings):
             is_multi_region=request.get("IsMultiRegionTrail"),
             include_global_service_events=request.get("IncludeGlobalServiceEvents"),
             kms_key_arn=self._key_arn(call, request.get("KmsKeyId"), request.get("S3BucketName") or before.bucket),
+            log_group_arn=request.get("CloudWatchLogsLogGroupArn"),
+            logs_role_arn=request.get("CloudWatchLogsRoleArn"),
         ).validated(self.parts.clock.now(), enabled=request.get("EnableLogFileValidation"))
         trail = self._of_organization(call, request, unit, trail)
         _check_combination(trail)
@@ -87,6 +94,8 @@ class TrailOperations(Surroundings):
             if existing.has_name_conflict(trail):
                 raise ApiError("ConflictException", f"Trail {trail.name} exists in another region of the account.")
             _check_limit(existing, trail, code="InvalidParameterCombinationException")
+        if any(request.get(member) is not None for member in _LOGS) or stream_of(trail) != stream_of(before):
+            self.parts.trail_logs.check(trail)
         if topic and trail.sns_topic_arn is not None:
             validate_topic(self.parts.publisher, unit, trail.sns_topic_arn, trail.arn)
         is_new_place = not set(marker_keys(trail)) <= set(marker_keys(before))
