@@ -261,3 +261,18 @@ def test_forged_and_foreign_signatures_never_reach_the_upstream(gateway: Gateway
         with pytest.raises(ClientError):
             gateway.client("sqs", key).list_queues()
     assert len(upstream.arrived) == before
+
+
+def test_an_upstream_for_everything_else_never_gets_what_is_ours(tmp_path: Path, upstream: ModelUpstream) -> None:
+    """Users, roles and sessions are OpenTrail's, also where the upstream would have them."""
+    settings = {"OPENTRAIL_LOCAL_MINISTACK": "off", **_upstream("DEFAULT", upstream.endpoint, "*")}
+    before = len(upstream.arrived)
+    with running(tmp_path / "home", settings) as started:
+        started.client("iam").create_user(UserName="ada")
+        assert [user["UserName"] for user in started.client("iam").list_users()["Users"]] == ["ada"]
+        for service, operation in {"sts": "get_caller_identity", "kms": "list_keys", "sns": "list_topics"}.items():
+            getattr(started.client(service), operation)()
+        started.client("cloudtrail").list_trails()
+        assert len(upstream.arrived) == before
+        started.client("ssm").describe_parameters()
+        assert len(upstream.arrived) == before + 1

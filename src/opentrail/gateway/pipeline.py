@@ -91,7 +91,7 @@ class Pipeline:
                 raise internal_failure()
             if to.kind == "s3":
                 return await self._through_door(incoming, claim)
-            if any(parts.upstreams.find(service) for service in to.services if service.name not in parts.hosted):
+            if self._is_behind(to):
                 self._require_journal()
                 return await parts.service_door.handle(incoming, to, claim)
             body = await read_whole(incoming)
@@ -105,6 +105,15 @@ class Pipeline:
         except Exception:
             log.exception("a request failed", extra={"requestID": incoming.request_id})
             return await self._refused(incoming, to, internal_failure())
+
+    def _is_behind(self, to: Destination) -> bool:
+        """Whether an upstream has what is asked for. What we serve ourselves we serve alone, also where an upstream has
+        a service of the same signing name (``iam-toolbox`` has IAM's).
+        """
+        parts = self._parts
+        if any(service.name in parts.hosted for service in to.services):
+            return False
+        return any(parts.upstreams.find(service) for service in to.services)
 
     async def _through_door(self, incoming: Incoming, claim: Claim) -> Outgoing:
         self._require_journal()
