@@ -8,6 +8,7 @@ import pytest
 from opentrail.delivery.chronicler import Chronicler, reader_of
 from opentrail.delivery.stretches import KEPT, Stretches
 from opentrail.errors import OutboundError
+from opentrail.trails.store import DeliveryStatus
 from tests.support.delivery_world import ACCOUNT, IRELAND, DeliveryWorld, event_ids, payload
 from tests.support.iam_world import IamWorld
 from tests.support.log_groups import GROUP_ARN, ROLE_ARN, STREAM, MemoryLogGroups, make_role, role_policy
@@ -217,3 +218,16 @@ def test_one_trail_that_is_refused_holds_no_other_up(world: World) -> None:
     assert len(files) == 2
     assert all(event_ids(world.store.get("logs-bucket", key)) for key in files)
     assert STREAM.startswith(ACCOUNT)
+
+
+def test_our_own_start_and_stop_are_no_error_of_the_log_group(world: World) -> None:
+    """While no call can be made, the status says what it said."""
+    world.groups.problem = OutboundError("NotReady", "OpenTrail is starting or stopping")
+    world.record()
+    world.deliver()
+    world.chronicler.run_pass()
+    assert world.trails.logs_status("t1") == DeliveryStatus()
+    world.groups.problem = None
+    world.clock.advance(2)
+    world.chronicler.run_pass()
+    assert len(world.put()) == 1

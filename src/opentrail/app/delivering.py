@@ -1,16 +1,19 @@
-"""Delivery put together: the courier for log files, the notary for digest files with the key pairs that sign them, and
-the chronicler for log groups."""
+"""Delivery put together: the courier for log files, the notary for digest files with the key pairs that sign them, the
+chronicler for log groups, and the herald for event buses.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from opentrail.app.core import Core
+from opentrail.delivery.bus_entries import Choice
 from opentrail.delivery.carrier import DeliveryOptions
 from opentrail.delivery.chronicler import Chronicler
 from opentrail.delivery.courier import Courier
 from opentrail.delivery.deposits import Deposits
 from opentrail.delivery.digest import time_text
+from opentrail.delivery.herald import EventBus, Herald, retire
 from opentrail.delivery.keyring import Keyring, SigningKey
 from opentrail.delivery.notary import Notary, NotaryOptions
 from opentrail.events.record import ServiceEvent
@@ -24,23 +27,28 @@ from opentrail.trails.notification import Publisher
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What carries evidence to the buckets, and to trails' log groups."""
+    """What carries evidence to the buckets, to trails' log groups and to event buses."""
 
     courier: Courier
     notary: Notary
     chronicler: Chronicler
+    herald: Herald | None = None
 
     def start(self) -> None:
         """Begin to deliver."""
         self.courier.start()
         self.notary.start()
         self.chronicler.start()
+        if self.herald is not None:
+            self.herald.start()
 
     def stop(self, deadline_s: float) -> None:
         """Finish the puts under way, at most until the deadline for each part, and start no more."""
         self.notary.stop(deadline_s)
         self.courier.stop(deadline_s)
         self.chronicler.stop(deadline_s)
+        if self.herald is not None:
+            self.herald.stop(deadline_s)
 
     def problems(self) -> tuple[tuple[str, str | None], ...]:
         """What stands still, in words with a place for the reason, and the reason where it does."""
@@ -71,34 +79,17 @@ def open_delivery(
     *,
     publisher: Publisher,
     log_groups: LogGroups,
+    bus: EventBus,
     accept_damage: bool,
 ) -> Delivery:
     """Everything that delivers for a core, over an object store; nothing is read or put yet."""
     settings, clock = core.world.settings, core.world.clock
-    mode = BucketPolicyMode(settings.trails.bucket_policy)
-    courier = Courier(
-        journal=core.journal,
-        database=core.database,
-        trails=core.trails,
-        store=store,
-        buckets=core.buckets,
-        clock=clock,
-        entropy=core.world.entropy,
-        drain=core.drain,
-        publisher=publisher,
-        keys=core.keys,
-        options=DeliveryOptions(
-            interval_s=settings.delivery.interval_s,
-            max_bytes=settings.delivery.max_bytes,
-            bucket_policy=mode,
-            accept_damage=accept_damage,
-        ),
-    )
+    courier = _open_courier(core, store, publisher, accept_damage=accept_damage)
     notary = Notary(
         journal=core.journal,
         database=core.database,
         trails=core.trails,
-        deposits=Deposits(store, core.buckets, mode, core.keys),
+        deposits=Deposits(store, core.buckets, BucketPolicyMode(settings.trails.bucket_policy), core.keys),
         keyring=keyring,
         deliveries=courier,
         clock=clock,
@@ -112,7 +103,45 @@ def open_delivery(
         groups=log_groups,
         clock=clock,
     )
-    return Delivery(courier, notary, chronicler)
+    return Delivery(courier, notary, chronicler, _open_herald(core, bus))
+
+
+def _open_courier(core: Core, store: ObjectStore, publisher: Publisher, *, accept_damage: bool) -> Courier:
+    settings = core.world.settings
+    return Courier(
+        journal=core.journal,
+        database=core.database,
+        trails=core.trails,
+        store=store,
+        buckets=core.buckets,
+        clock=core.world.clock,
+        entropy=core.world.entropy,
+        drain=core.drain,
+        publisher=publisher,
+        keys=core.keys,
+        options=DeliveryOptions(
+            interval_s=settings.delivery.interval_s,
+            max_bytes=settings.delivery.max_bytes,
+            bucket_policy=BucketPolicyMode(settings.trails.bucket_policy),
+            accept_damage=accept_damage,
+        ),
+    )
+
+
+def _open_herald(core: Core, bus: EventBus) -> Herald | None:
+    """The herald, where event buses are to be told."""
+    settings = core.world.settings.delivery
+    if not settings.event_bus:
+        retire(core.database)
+        return None
+    return Herald(
+        journal=core.journal,
+        database=core.database,
+        trails=core.trails,
+        bus=bus,
+        clock=core.world.clock,
+        choice=Choice(read_only=settings.event_bus_read_only, source=settings.event_bus_source),
+    )
 
 
 def _new_key(core: Core, region: str, key: SigningKey) -> ServiceEvent:

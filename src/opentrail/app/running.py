@@ -21,6 +21,7 @@ from opentrail.app.callers import host_identity_services
 from opentrail.app.chef import open_chef
 from opentrail.app.core import Core, World
 from opentrail.app.delivering import Delivery, open_delivery, open_keyring
+from opentrail.app.event_bus import UpstreamEventBus
 from opentrail.app.kms import host_key_service, object_keys, open_private_kms, trail_keys
 from opentrail.app.log_groups import UpstreamLogGroups
 from opentrail.app.meters import Meters
@@ -197,6 +198,7 @@ class App:
             keyring,
             publisher=notifications.publisher,
             log_groups=log_groups,
+            bus=UpstreamEventBus(calls),
             accept_damage=self._accept_damage,
         )
         chef = open_chef(core, supervisor, storage)

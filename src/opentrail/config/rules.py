@@ -1,5 +1,6 @@
 """What settings must fulfil that their types do not say: ranges, choices, and what goes together. Pure."""
 
+import re
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -21,6 +22,14 @@ def contradictions(settings: Settings) -> list[str]:
         (
             delivery.digest_key_validity_s >= 2 * delivery.digest_interval_s,
             "delivery.digest_key_validity_s must be at least twice delivery.digest_interval_s",
+        ),
+        (
+            not delivery.event_bus or settings.local.ministack != "off" or _has_upstream(settings, "events"),
+            "delivery.event_bus needs an upstream that serves `events`",
+        ),
+        (
+            re.fullmatch(r"[A-Za-z0-9._-]{0,128}", delivery.event_bus_source) is not None,
+            "delivery.event_bus_source must be at most 128 letters, digits, periods, hyphens and underscores",
         ),
         (settings.trails.bucket_policy in {"check", "trust"}, "trails.bucket_policy must be `check` or `trust`"),
         (
@@ -50,6 +59,10 @@ def contradictions(settings: Settings) -> list[str]:
     claims = Counter(service for upstream in settings.upstreams.values() for service in set(upstream.services))
     found += [f"{_quoted(service)} is claimed by {times} upstreams" for service, times in claims.items() if times > 1]
     return found
+
+
+def _has_upstream(settings: Settings, service: str) -> bool:
+    return settings.is_upstreams(service) or settings.is_upstreams("*")
 
 
 def _upstream_rules(upstream: UpstreamSettings) -> list[tuple[bool, str]]:

@@ -47,6 +47,11 @@ class DeliverySettings:
     digest_key_validity_s: int = _setting(
         2_592_000, "Seconds for which a key pair that signs digest files is valid; a new one is made before that ends."
     )
+    event_bus: bool = _setting(False, "Tell accounts' default event buses of events, at the upstream for `events`.")
+    event_bus_read_only: bool = _setting(False, "Management events that only read, too.")
+    event_bus_source: str = _setting(
+        "aws.", "What the source of these events begins with; AWS and MiniStack refuse `aws.` of anybody but AWS."
+    )
 
 
 @dataclass(frozen=True, slots=True)

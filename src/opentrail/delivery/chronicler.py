@@ -30,6 +30,7 @@ from opentrail.trails.trail import Trail
 
 _KIND = "logs:"
 _MISSING = "ResourceNotFoundException"
+_NOBODY_ASKED = "NotReady"  # we are starting or stopping ourselves: that says nothing of the log group
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,8 @@ class Chronicler:
             except (OutboundError, IntegrityError) as problem:
                 code = problem.code if isinstance(problem, OutboundError) else "IntegrityError"
                 log.warning("trail %s: records not put into %s: %s", trail.arn, stream.arn, problem)
-                self._failed(trail, code)
+                if code != _NOBODY_ASKED:
+                    self._failed(trail, code)
                 backoff.fail(self._clock.monotonic(), code)
                 return
             backoff.clear()
