@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opentrail.delivery.chronicler import Chronicler, reader_of
+from opentrail.delivery.chronicler import LOGS, Chronicler, reader_of
 from opentrail.delivery.stretches import KEPT, Stretches
 from opentrail.errors import OutboundError
 from opentrail.trails.store import DeliveryStatus
@@ -106,6 +106,10 @@ def test_log_groups_that_are_down_hold_no_log_file_back_and_nothing_is_lost(worl
     world.courier.flush()
     assert world.delivered() == sorted(ids)
     assert (world.error(), world.put()) == ("ServiceUnavailable", [])
+    first = world.stretches.first(reader_of("t1"))
+    assert first is not None
+    assert world.stretches.waiting_since(LOGS) == first.noted_at
+    assert world.stretches.waiting_since("event-bus") is None
     kept = len(list((world.directory / "journal").iterdir()))
     world.groups.problem = None
     world.restart_chronicler()

@@ -2,8 +2,8 @@
 
 import timeit
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,7 @@ def _page(
     trails: Callable[[], TrailSet] | None = None,
     upstreams: Sequence[UpstreamState] = (),
     reasons: Sequence[str] = (),
+    waiting: Mapping[str, datetime | None] | None = None,
 ) -> Samples:
     sources = Sources(
         meters=meters,
@@ -75,6 +76,7 @@ def _page(
         lag=lambda: lag or DeliveryLag(0, 0, (), None),
         trails=trails or (lambda: Trails(_database()).snapshot),
         upstreams=lambda: upstreams,
+        waiting_since=lambda: waiting or {},
         reasons=lambda: reasons,
         now=lambda: NOW,
     )
@@ -228,6 +230,14 @@ def test_a_record_that_the_courier_has_not_read_ages(meters: Meters, journal: Jo
     assert _value(samples, "opentrail_oldest_undelivered_seconds") == 77
 
 
+def test_log_groups_and_event_buses_that_miss_something_show_for_how_long(meters: Meters, journal: Journal) -> None:
+    """Since what they miss was written down; 0 where they miss nothing."""
+    waiting = {"logs": NOW - timedelta(seconds=90), "event_bus": None}
+    samples = _page(meters, journal, waiting=waiting)
+    assert _value(samples, "opentrail_behind_seconds", reader="logs") == 90
+    assert _value(samples, "opentrail_behind_seconds", reader="event_bus") == 0
+
+
 def _incoming(address: str, headers: dict[str, str] | None = None, path: str = "metrics") -> Incoming:
     async def nothing() -> "Iterator[bytes]":  # type: ignore[misc] # an asynchronous iterator that ends at once
         return
@@ -285,6 +295,7 @@ def _page_text(meters: Meters, journal: Journal) -> str:
         lag=lambda: DeliveryLag(0, 0, (), None),
         trails=lambda: Trails(_database()).snapshot,
         upstreams=list,
+        waiting_since=dict,
         reasons=list,
         now=lambda: NOW,
     )

@@ -2,20 +2,21 @@
 chronicler for log groups, and the herald for event buses.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from opentrail.app.core import Core
 from opentrail.delivery.bus_entries import Choice
 from opentrail.delivery.carrier import DeliveryOptions
-from opentrail.delivery.chronicler import Chronicler
+from opentrail.delivery.chronicler import LOGS, Chronicler
 from opentrail.delivery.courier import Courier
 from opentrail.delivery.deposits import Deposits
 from opentrail.delivery.digest import time_text
-from opentrail.delivery.herald import EventBus, Herald, retire
+from opentrail.delivery.herald import BUSES, EventBus, Herald, retire
 from opentrail.delivery.keyring import Keyring, SigningKey
 from opentrail.delivery.notary import Notary, NotaryOptions
+from opentrail.delivery.stretches import Stretches
 from opentrail.events.record import ServiceEvent
 from opentrail.services.defaults import DEFAULT_ACCOUNT_ID
 from opentrail.state.database import Unit
@@ -32,6 +33,7 @@ class Delivery:
     courier: Courier
     notary: Notary
     chronicler: Chronicler
+    stretches: Stretches
     herald: Herald | None = None
 
     def start(self) -> None:
@@ -49,6 +51,10 @@ class Delivery:
         self.chronicler.stop(deadline_s)
         if self.herald is not None:
             self.herald.stop(deadline_s)
+
+    def waiting_since(self) -> Mapping[str, datetime | None]:
+        """Since when log groups and event buses miss records; None where they miss none."""
+        return {"logs": self.stretches.waiting_since(LOGS), "event_bus": self.stretches.waiting_since(BUSES)}
 
     def problems(self) -> tuple[tuple[str, str | None], ...]:
         """What stands still, in words with a place for the reason, and the reason where it does."""
@@ -103,7 +109,7 @@ def open_delivery(
         groups=log_groups,
         clock=clock,
     )
-    return Delivery(courier, notary, chronicler, _open_herald(core, bus))
+    return Delivery(courier, notary, chronicler, Stretches(core.database), _open_herald(core, bus))
 
 
 def _open_courier(core: Core, store: ObjectStore, publisher: Publisher, *, accept_damage: bool) -> Courier:

@@ -7,7 +7,7 @@ region and account), codes by their form.
 
 import platform
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -68,6 +68,11 @@ METRICS = {
     "opentrail_trail_lag_seconds": Description("gauge", ("trail",), "Age of the oldest of those; 0 where none waits."),
     "opentrail_trail_failures": Description("gauge", ("trail",), "Failed attempts since the last delivered log file."),
     "opentrail_trail_error": Description("gauge", ("trail", "code"), "1 while the last attempt failed with this code."),
+    "opentrail_behind_seconds": Description(
+        "gauge",
+        ("reader",),
+        "How long log groups (`logs`) and event buses (`event_bus`) have missed records; 0 where they miss none.",
+    ),
     "opentrail_upstream_up": Description("gauge", ("upstream",), "1 while the server behind us can be called."),
     "opentrail_upstream_in_flight": Description("gauge", ("upstream",), "Calls that wait for its answer."),
     "opentrail_upstream_errors_total": Description("counter", ("upstream",), "Calls that it did not answer."),
@@ -96,6 +101,7 @@ class Sources:
     lag: Callable[[], DeliveryLag]
     trails: Callable[[], TrailSet]
     upstreams: Callable[[], Iterable[UpstreamState]]
+    waiting_since: Callable[[], Mapping[str, datetime | None]]
     reasons: Callable[[], Sequence[str]]
     now: Callable[[], datetime]
 
@@ -183,6 +189,9 @@ class _Figures:
         yield _family("opentrail_trail_failures", [((arn,), lane.failures) for arn, lane in lanes])
         errors = [((arn, _code(lane.error)), 1) for arn, lane in lanes if lane.error is not None]
         yield _family("opentrail_trail_error", errors)
+        waiting = self._sources.waiting_since().items()
+        behind = [((reader,), _age_s(int(since.timestamp()) if since else None, now_s)) for reader, since in waiting]
+        yield _family("opentrail_behind_seconds", behind)
 
     def _first_unread_s(self, lag: DeliveryLag) -> int | None:
         """When the first record was made that the courier has not looked at; None where there is none to be read."""

@@ -329,6 +329,7 @@ class App:
                 lag=lambda: workers.delivery.courier.lag,
                 trails=lambda: core.trails.snapshot,
                 upstreams=lambda: _upstream_states(workers),
+                waiting_since=workers.delivery.waiting_since,
                 reasons=lambda: _reasons(workers),
                 now=self._world.clock.now,
             )

@@ -28,7 +28,9 @@ from opentrail.trails.logs_role import Identities, RoleProblem, usable_session
 from opentrail.trails.store import Trails
 from opentrail.trails.trail import Trail
 
-_KIND = "logs:"
+LOGS = "logs:"
+"""What the names of readers begin with that stand for trails' log groups."""
+
 _MISSING = "ResourceNotFoundException"
 _NOBODY_ASKED = "NotReady"  # we are starting or stopping ourselves: that says nothing of the log group
 
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 
 def reader_of(trail_id: str) -> str:
     """The reader for whom a trail's stretches are written down."""
-    return f"{_KIND}{trail_id}"
+    return f"{LOGS}{trail_id}"
 
 
 def stretch_of(plan: Plan, noted_at: datetime) -> Stretch:
@@ -78,8 +80,8 @@ class Chronicler:
 
     def run_pass(self) -> None:
         """Put what waits for every trail that nothing keeps from it."""
-        for reader in self._stretches.readers(_KIND):
-            trail_id = reader.removeprefix(_KIND)
+        for reader in self._stretches.readers(LOGS):
+            trail_id = reader.removeprefix(LOGS)
             backoff = self._paces.of(trail_id)
             if backoff.not_before_s <= self._clock.monotonic():
                 self._serve(trail_id, backoff)

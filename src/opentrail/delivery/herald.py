@@ -22,7 +22,9 @@ from opentrail.journal import Frame, Journal, cursors
 from opentrail.state.database import Database
 from opentrail.trails.store import Trails
 
-_READER = "event-bus"
+BUSES = "event-bus"
+"""The reader that stands for accounts' event buses, and the name of its cursor."""
+
 _READ_BYTES = 512 * 1024
 _RETRIES_A_ROUND = 100
 """So many calls for what one bus missed, before the others have their turn."""
@@ -65,10 +67,10 @@ class Herald:
         self._failure = ""
         self._rounds = Rounds("herald", self.run_pass)
         with database.unit() as unit:
-            known = cursors.get(unit.connection, _READER)
+            known = cursors.get(unit.connection, BUSES)
             self._cursor = journal.durable_sequence if known is None else known
             if known is None:
-                cursors.put(unit, _READER, self._cursor)
+                cursors.put(unit, BUSES, self._cursor)
 
     def start(self) -> None:
         """Begin, with what the last process left first."""
@@ -88,7 +90,7 @@ class Herald:
             self._failure = ""
 
     def _make_round(self) -> None:
-        for stretch in self._stretches.every(_READER):
+        for stretch in self._stretches.every(BUSES):
             if self._backoff(stretch.partition).not_before_s <= self._clock.monotonic():
                 self._retry(stretch)
         while not self._rounds.are_ending:
@@ -106,7 +108,7 @@ class Herald:
 
     def _tell(self, frames: Sequence[Frame]) -> None:
         through = frames[-1].sequence
-        behind = {stretch.partition: stretch for stretch in self._stretches.every(_READER)}
+        behind = {stretch.partition: stretch for stretch in self._stretches.every(BUSES)}
         grown, new = [], []
         for partition, entries in self._entries_by_partition(frames).items():
             if partition in behind:
@@ -114,13 +116,13 @@ class Herald:
                 continue
             told = self._put(partition, entries, self._cursor)
             if told < entries[-1][0]:
-                new.append(Stretch(_READER, partition, told, through, self._clock.now()))
+                new.append(Stretch(BUSES, partition, told, through, self._clock.now()))
         with self._database.unit() as unit:
             for stretch in grown:
                 self._stretches.put(unit, stretch)
             for stretch in new:
                 self._stretches.add(unit, stretch)
-            cursors.put(unit, _READER, through)
+            cursors.put(unit, BUSES, through)
         self._cursor = through
 
     def _entries_by_partition(self, frames: Iterable[Frame]) -> dict[str, list[tuple[int, Entry]]]:
@@ -202,5 +204,5 @@ class Herald:
 def retire(database: Database) -> None:
     """No bus is told any more: nothing of the journal waits for that."""
     with database.unit() as unit:
-        cursors.drop(unit, _READER)
-        Stretches(database).forget(unit, _READER)
+        cursors.drop(unit, BUSES)
+        Stretches(database).forget(unit, BUSES)

@@ -71,6 +71,13 @@ class Stretches:
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 
+    def waiting_since(self, prefix: str) -> datetime | None:
+        """Since when something waits for readers of that kind; None where nothing does."""
+        query = sa.select(sa.func.min(stretches_table.c.noted_at)).where(stretches_table.c.reader.startswith(prefix))
+        with self._database.read() as connection:
+            found: datetime | None = connection.execute(query).scalar()
+        return found
+
     def first(self, reader: str) -> Stretch | None:
         """A reader's oldest one."""
         return next(iter(self._found(reader, limit=1)), None)
