@@ -120,7 +120,8 @@ class Chronicler:
                 self._put(stream, session, batch.records)
             with self._database.unit() as unit:
                 self._stretches.put(unit, stretch.after(batch.through_sequence))
-                self._note(unit, trail, None)
+                if batch.records:
+                    self._note(unit, trail, None)
         self._drop(stretch)
 
     def _put(self, stream: LogStream, session: Principal, records: Sequence[bytes]) -> None:
