@@ -238,3 +238,17 @@ def test_our_own_start_and_stop_are_no_error_of_the_log_group(world: World) -> N
     world.clock.advance(2)
     world.chronicler.run_pass()
     assert len(world.put()) == 1
+
+
+def test_an_organizations_members_records_go_to_its_own_stream(world: World) -> None:
+    """One stream, named after the organization, in the management account's group."""
+    world.trail("t2", log_group_arn=GROUP_ARN, logs_role_arn=ROLE_ARN, name="all")
+    trail = world.trails.snapshot.get("t2")
+    assert trail is not None
+    world.put_trail(trail.for_organization("o-exampleorgid"))
+    make_role(world.roles.client(), role_policy("o-exampleorgid_"))
+    ids = world.record(routes=("t2",), partition="210987654321/eu-west-1") + world.record(routes=("t2",))
+    world.deliver()
+    world.chronicler.run_pass()
+    assert sorted(world.put(f"o-exampleorgid_{STREAM}")) == sorted(payload(event_id) for event_id in ids)
+    assert list(world.groups.streams) == [f"o-exampleorgid_{STREAM}"]
