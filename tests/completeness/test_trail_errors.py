@@ -32,7 +32,6 @@ OPERATIONS = frozenset(
 NO_LAKE = "there is no CloudTrail Lake: what is about an event data store is UnsupportedOperationException"
 NO_ROLE = "it is about service-linked roles and permissions in other services, which nothing here needs"
 UNUSED = "the model says that it is no longer in use"
-NO_LOGS = "delivery to CloudWatch Logs is refused as CloudWatchLogsDeliveryUnavailableException"
 
 # Why an error cannot be produced, for every operation that has no row for it.
 REASONS = {
@@ -43,8 +42,6 @@ REASONS = {
     "InactiveEventDataStoreException": NO_LAKE,
     "InsufficientDependencyServiceAccessPermissionException": NO_ROLE,
     "InsufficientIAMAccessPermissionException": NO_ROLE,
-    "InvalidCloudWatchLogsLogGroupArnException": NO_LOGS,
-    "InvalidCloudWatchLogsRoleArnException": NO_LOGS,
     "InvalidEventDataStoreCategoryException": NO_LAKE,
     "InvalidEventDataStoreStatusException": NO_LAKE,
     "InvalidEventSelectorsException": "UpdateTrail takes no event selectors",

@@ -124,6 +124,9 @@ def _update(code: str, text: str | None = None, /, *, name: str = "single", **se
     return Row("UpdateTrail", {"Name": name, **settings}, code, text, HOME, ("trails",))
 
 
+_LOG_GROUP = f"arn:aws:logs:{HOME}:{ACCOUNT}:log-group:trail:*"
+_LOGS_ROLE = f"arn:aws:iam::{ACCOUNT}:role/logs"
+
 # What CreateTrail and UpdateTrail refuse alike: settings, code, text.
 _SETTINGS: tuple[tuple[Mapping[str, Any], str, str | None], ...] = (
     ({"S3BucketName": "NO"}, "InvalidS3BucketNameException", None),
@@ -149,10 +152,11 @@ _SETTINGS: tuple[tuple[Mapping[str, Any], str, str | None], ...] = (
     ({"KmsKeyId": "$disabled_key"}, "KmsException", None),
     ({"RecursiveLogging": True}, "UnsupportedOperationException", None),
     ({"IsOrganizationTrail": True}, "OrganizationsNotInUseException", None),
+    ({"CloudWatchLogsRoleArn": _LOGS_ROLE}, "InvalidCloudWatchLogsLogGroupArnException", None),
+    ({"CloudWatchLogsLogGroupArn": _LOG_GROUP}, "InvalidCloudWatchLogsRoleArnException", None),
     (
-        {"CloudWatchLogsRoleArn": f"arn:aws:iam::{ACCOUNT}:role/logs"},
-        "CloudWatchLogsDeliveryUnavailableException",
-        None,
+        {"CloudWatchLogsLogGroupArn": _LOG_GROUP.removesuffix(":*"), "CloudWatchLogsRoleArn": _LOGS_ROLE},
+        *("InvalidCloudWatchLogsLogGroupArnException", None),
     ),
     (
         {"IsMultiRegionTrail": True, "IncludeGlobalServiceEvents": False},
@@ -164,6 +168,9 @@ _SETTINGS: tuple[tuple[Mapping[str, Any], str, str | None], ...] = (
 def of_settings() -> list[Row]:
     rows = [_create(code, text, **settings) for settings, code, text in _SETTINGS]
     rows += [_update(code, text, **settings) for settings, code, text in _SETTINGS]
+    nobody, role = "CloudWatchLogsDeliveryUnavailableException", {"CloudWatchLogsRoleArn": _LOGS_ROLE}
+    rows.append(_create(nobody, CloudWatchLogsLogGroupArn=_LOG_GROUP.replace(HOME, NEW), **role))
+    rows.append(_update(nobody, CloudWatchLogsLogGroupArn=_LOG_GROUP, **role))
     taken = f"Trail {{}} already exists for customer: {ACCOUNT}"
     rows += [
         _create("TrailAlreadyExistsException", taken.format("keeper"), Name="keeper"),
