@@ -168,9 +168,9 @@ _SETTINGS: tuple[tuple[Mapping[str, Any], str, str | None], ...] = (
 def of_settings() -> list[Row]:
     rows = [_create(code, text, **settings) for settings, code, text in _SETTINGS]
     rows += [_update(code, text, **settings) for settings, code, text in _SETTINGS]
-    nobody, role = "CloudWatchLogsDeliveryUnavailableException", {"CloudWatchLogsRoleArn": _LOGS_ROLE}
-    rows.append(_create(nobody, CloudWatchLogsLogGroupArn=_LOG_GROUP.replace(HOME, NEW), **role))
-    rows.append(_update(nobody, CloudWatchLogsLogGroupArn=_LOG_GROUP, **role))
+    no_role, role = "InvalidCloudWatchLogsRoleArnException", {"CloudWatchLogsRoleArn": _LOGS_ROLE}
+    rows.append(_create(no_role, CloudWatchLogsLogGroupArn=_LOG_GROUP.replace(HOME, NEW), **role))
+    rows.append(_update(no_role, CloudWatchLogsLogGroupArn=_LOG_GROUP, **role))
     taken = f"Trail {{}} already exists for customer: {ACCOUNT}"
     rows += [
         _create("TrailAlreadyExistsException", taken.format("keeper"), Name="keeper"),
