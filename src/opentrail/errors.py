@@ -9,7 +9,8 @@
 Anything else that is raised is a bug and answers ``InternalFailure``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 
 class OpenTrailError(Exception):
@@ -17,13 +18,19 @@ class OpenTrailError(Exception):
 
 
 class ApiError(OpenTrailError):
-    """A refusal that the caller is told about: ``code`` and ``message`` go on the wire and into the event record."""
+    """A refusal that the caller is told about: ``code`` and ``message`` go on the wire and into the event record.
 
-    def __init__(self, code: str, message: str, *, status: int = 400) -> None:
+    ``members`` are further members that the model gives the error (``Reason``); services that speak JSON send them.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, status: int = 400, members: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.members = members
 
 
 class OutboundError(OpenTrailError):

@@ -8,6 +8,9 @@ from opentrail.gateway.permissions import FindResource, Resource
 from opentrail.identity.authorization import ResourcePolicy
 from opentrail.opsworks.store import OpsWorksStore
 from opentrail.opsworks.tags import tags_of
+from opentrail.organizations import handshakes
+from opentrail.organizations.accounts import tags_of as tags_of_resource
+from opentrail.organizations.store import Organizations
 from opentrail.topics.names import TopicName, parse_topic_arn
 from opentrail.topics.policies import read_policy
 from opentrail.topics.store import TopicStore
@@ -60,6 +63,27 @@ def topic_finder(store: TopicStore) -> FindResource:
             return Resource(topic_name.arn, guard=ResourcePolicy(topic_name.account_id))
         guard = ResourcePolicy(topic_name.account_id, read_policy(topic.policy))
         return Resource(topic.arn, tuple(topic.tags.items()), guard)
+
+    return find
+
+
+def organization_finder(organizations: Organizations) -> FindResource:
+    """The look-up of what is in the caller's organization, by id: its root, units and accounts (also those that are
+    not its own yet), and handshakes.
+    """
+
+    def find(_kind: str, account_id: str, _region: str, name: str) -> Resource | None:
+        found = organizations.snapshot.of(account_id)
+        with organizations.database.read() as connection:
+            if name.startswith("h-"):
+                handshake = handshakes.find(connection, name)
+                return None if handshake is None else Resource(handshake.arn)
+            if found is None:
+                return None
+            tags = tuple(tags_of_resource(connection, found.organization_id, name).items())
+        if name == found.root_id:
+            return Resource(found.root_arn, tags)
+        return Resource(found.unit_arn(name) if name.startswith("ou-") else found.member_arn(name), tags)
 
     return find
 

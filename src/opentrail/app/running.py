@@ -29,6 +29,7 @@ from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
 from opentrail.app.models import install_models
 from opentrail.app.notifications import Notifications, open_notifications
 from opentrail.app.object_storage import ObjectStorage, open_object_storage
+from opentrail.app.organizations import host_organizations
 from opentrail.app.recorded_store import RecordedStore
 from opentrail.app.reloading import Reloadable, Reloading
 from opentrail.app.resources import trail_finder
@@ -192,6 +193,7 @@ class App:
         )
         core.finders["trail"] = trail_finder(core.trails)
         host_identity_services(core)
+        host_organizations(core)
         delivery = open_delivery(
             core,
             storage.store,

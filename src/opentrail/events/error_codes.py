@@ -1,7 +1,8 @@
 """The ``errorCode`` of a record, where it is not the code that the client was told.
 
 Rules (cloudtrail fact sheet 1.8, trap 40): EC2 says whose fault it was, with ``Client.`` or ``Server.`` before the
-code; IAM's records name the error's shape (``NoSuchEntityException``) where the wire has its code (``NoSuchEntity``).
+code; IAM's records name the error's shape (``NoSuchEntityException``) where the wire has its code (``NoSuchEntity``);
+those of Organizations leave the ending away where a caller is denied.
 """
 
 from collections.abc import Mapping
@@ -68,7 +69,12 @@ IAM_CODES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_BY_SOURCE: Mapping[str, Mapping[str, str]] = MappingProxyType({"iam.amazonaws.com": IAM_CODES})
+_BY_SOURCE: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "iam.amazonaws.com": IAM_CODES,
+        "organizations.amazonaws.com": {"AccessDeniedException": "AccessDenied"},  # cloudtrail fact sheet 1.8
+    }
+)
 
 
 def recorded_error_code(event_source: str, code: str) -> str:

@@ -30,6 +30,7 @@ TEXTS = frozenset(
         "**********",  # RDS Data API
         "***OMITTED***",  # Redshift Data API
         "***(Redacted)",  # DynamoDB's PartiQL
+        "****",  # Organizations
         "Value hidden due to security reasons.",  # Systems Manager sessions
     }
 )

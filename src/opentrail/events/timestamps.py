@@ -70,6 +70,7 @@ _BY_SOURCE: dict[str, Form] = {
     "opsworks-cm.amazonaws.com": us_medium,  # opsworks-cm fact sheet 11, the public sample of 2017
     "cloudtrail.amazonaws.com": us_medium,  # the same default form of the same runtime; no sample with a time is public
     "iam.amazonaws.com": us_medium,  # cloudtrail fact sheet 12.3, measured
+    "organizations.amazonaws.com": us_medium,  # Organizations User Guide, CloudTrail entry CreateAccount (2018)
     "rds.amazonaws.com": us_medium,  # measured
     "cloudfront.amazonaws.com": us_medium,  # CloudFront Developer Guide, CloudTrail entry UpdateDistribution (2024)
     "cognito-identity.amazonaws.com": us_medium,  # Cognito Developer Guide, CloudTrail entry GetCredentialsForIdentity

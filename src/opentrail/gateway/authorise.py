@@ -106,6 +106,8 @@ def call_context(call: Call, directory: Directory) -> Values:
         context |= _iam_context(call)
     elif service == "sns":
         context |= _sns_context(call)
+    elif service == "organizations" and (principal_name := (call.parameters or {}).get("ServicePrincipal")):
+        context["organizations:serviceprincipal"] = (principal_name,)
     return context
 
 

@@ -70,11 +70,15 @@ def permissions(call: Call, names: Names, find: FindResource) -> Iterator[Permis
         found = _sts(call)
     elif service == "sns":
         found = list(_sns(call, find))
+    elif service == "organizations":
+        found = list(_organizations(call, find))
     elif service in _MEMBERS:
         found = list(_of_service(call, service, find))
     for resource in found or [Resource("*")]:
         yield Permission(action, resource.arn, resource.tags, guard=resource.guard)
     yield from _passed_roles(call, service, names)
+    if service == "organizations" and call.event_name != "TagResource" and (call.parameters or {}).get("Tags"):
+        yield Permission("organizations:TagResource")
 
 
 _PREFIXES = {"sns": "SNS"}  # as SNS's own policies and denials write it; case does not matter to the evaluator
@@ -156,6 +160,22 @@ def _sns(call: Call, find: FindResource) -> Iterator[Resource]:
             return
     if arn := parameters.get("SubscriptionArn"):
         yield Resource(arn.rpartition(":")[0] or arn)
+
+
+_ORGANIZATION_MEMBERS = (
+    *("AccountId", "OrganizationalUnitId", "ParentId", "ChildId", "SourceParentId", "DestinationParentId"),
+    *("HandshakeId", "ResourceId"),
+)
+
+
+def _organizations(call: Call, find: FindResource) -> Iterator[Resource]:
+    """What a request to Organizations is about; where several members name something, it is about each."""
+    parameters = call.parameters or {}
+    target = parameters.get("Target") or {}
+    named = [parameters.get(member) for member in _ORGANIZATION_MEMBERS]
+    named.append(target.get("Id") if target.get("Type") == "ACCOUNT" else None)
+    for name in filter(None, named):
+        yield find("organizations", call.account_id, call.region, name) or Resource("*")
 
 
 # Members that name one of IAM's resources by name: the kind of each, the most telling first.

@@ -14,7 +14,16 @@ import sqlalchemy as sa
 from opentrail.clock import Entropy
 from opentrail.errors import ApiError
 from opentrail.identity.directory import Directory
-from opentrail.identity.iam_entities import Entity, Kind, change, find, find_by_id, insert, new_entity
+from opentrail.identity.iam_entities import (
+    DEFAULT_MAX_SESSION_S,
+    Entity,
+    Kind,
+    change,
+    find,
+    find_by_id,
+    insert,
+    new_entity,
+)
 from opentrail.identity.iam_managed import ADMINISTRATOR_ACCESS
 from opentrail.identity.iam_policies import attach
 from opentrail.identity.iam_snapshot import Credential, opened, principal_of
@@ -101,6 +110,11 @@ class Identities:
             rows = connection.execute(sa.select(accounts).order_by(accounts.c.account_id)).all()
         return [Account(row.account_id, row.name, datetime.fromtimestamp(row.created_at, UTC)) for row in rows]
 
+    def account(self, connection: sa.Connection, account_id: str) -> Account | None:
+        """The account of that id."""
+        row = connection.execute(sa.select(accounts).where(accounts.c.account_id == account_id)).first()
+        return None if row is None else Account(row.account_id, row.name, datetime.fromtimestamp(row.created_at, UTC))
+
     def create_account(self, unit: Unit, account_id: str, name: str, at: datetime) -> Account:
         """Add an account. Raises ApiError AccountAlreadyExistsException where the id is taken."""
         if self._exists(unit, account_id):
@@ -109,6 +123,14 @@ class Identities:
         unit.execute(sa.insert(accounts).values(row))
         self.changed(unit, account_id)
         return Account(account_id, name, at)
+
+    def create_admin_role(self, unit: Unit, account_id: str, name: str, *, trusted: str, at: datetime) -> None:
+        """Add a role with AdministratorAccess to a new account, for the principals of the account ``trusted``."""
+        facts = {"trust": account_trust(trusted), "max_session_s": DEFAULT_MAX_SESSION_S}
+        role = new_entity(self._entropy, account_id, Kind.ROLE, name, at, **facts)
+        insert(unit.connection, role)
+        attach(unit.connection, role, ADMINISTRATOR_ACCESS)
+        self.changed(unit, account_id)
 
     def import_key(
         self, unit: Unit, account_id: str, owner: KeyOwner, pair: tuple[str, str], **facts: Any
@@ -171,7 +193,11 @@ class Identities:
         kind = Kind(owner.kind)
         entity = find(unit.connection, account_id, kind, owner.name)
         if entity is None:
-            facts = {"trust": own_account_trust(account_id), "max_session_s": 3600} if kind is Kind.ROLE else {}
+            facts = (
+                {"trust": account_trust(account_id), "max_session_s": DEFAULT_MAX_SESSION_S}
+                if kind is Kind.ROLE
+                else {}
+            )
             entity = new_entity(self._entropy, account_id, kind, owner.name, at, **facts)
             self._refuse_other_case(unit, entity)
             insert(unit.connection, entity)
@@ -194,8 +220,8 @@ class Identities:
         return unit.execute(query).first() is not None
 
 
-def own_account_trust(account_id: str) -> str:
-    """A trust policy that lets an account's own principals assume a role, as far as their policies allow it."""
+def account_trust(account_id: str) -> str:
+    """A trust policy that lets an account's principals assume a role, as far as their policies allow it."""
     statement = {
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"},

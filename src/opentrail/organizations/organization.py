@@ -8,14 +8,14 @@ unit.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
-ALL, CONSOLIDATED_BILLING = "ALL", "CONSOLIDATED_BILLING"
-INVITED, CREATED = "INVITED", "CREATED"
+ALL = "ALL"
+INVITED: Final = "INVITED"
+CREATED: Final = "CREATED"
 ACTIVE = "ACTIVE"
 
 JoinedMethod = Literal["INVITED", "CREATED"]
-FeatureSet = Literal["ALL", "CONSOLIDATED_BILLING"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class OrganizationalUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """One organization at one moment.
+    """One organization at one moment. ``feature_set`` is ``ALL`` or ``CONSOLIDATED_BILLING``.
 
     ``members`` by account id, the master included; ``delegated``: service principal -> accounts that administer it;
     ``trusted_services``: service principals that EnableAWSServiceAccess let in; ``units`` by id.
@@ -51,7 +51,7 @@ class Organization:
     organization_id: str
     master_account_id: str
     master_email: str = field(repr=False)
-    feature_set: FeatureSet
+    feature_set: str
     root_id: str
     created_at: datetime
     trusted_services: frozenset[str] = frozenset()

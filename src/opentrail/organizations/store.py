@@ -98,20 +98,23 @@ class Organizations:
         self._changed(unit)
 
     def remove_member(self, unit: Unit, account_id: str) -> None:
-        """End a membership, and what the account administered."""
+        """End a membership, what the account administered, and its tags."""
         for table in (tables.members, tables.delegations):
             unit.execute(sa.delete(table).where(table.c.account_id == account_id))
+        unit.execute(sa.delete(tables.tags).where(tables.tags.c.resource_id == account_id))
         self._changed(unit)
 
     def put_unit(self, unit: Unit, organization_id: str, branch: OrganizationalUnit) -> None:
         """Write an organizational unit, new or changed."""
-        self.remove_unit(unit, branch.unit_id)
+        unit.execute(sa.delete(tables.units).where(tables.units.c.unit_id == branch.unit_id))
         row = {"unit_id": branch.unit_id, "name": branch.name, "parent_id": branch.parent_id}
         unit.execute(sa.insert(tables.units).values(organization_id=organization_id, **row))
+        self._changed(unit)
 
     def remove_unit(self, unit: Unit, unit_id: str) -> None:
-        """Forget an organizational unit; whoever does so has seen that it is empty."""
+        """Forget an organizational unit and its tags; whoever does so has seen that it is empty."""
         unit.execute(sa.delete(tables.units).where(tables.units.c.unit_id == unit_id))
+        unit.execute(sa.delete(tables.tags).where(tables.tags.c.resource_id == unit_id))
         self._changed(unit)
 
     def trust(self, unit: Unit, organization_id: str, service: str, at: datetime) -> None:

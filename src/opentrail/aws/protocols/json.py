@@ -52,7 +52,9 @@ class JsonProtocol:
         return Reply(200, headers, json_values.encode(operation.output_shape, result))
 
     def serialise_error(self, service: Service, error: ApiError, request_id: str) -> Reply:
-        """An error with its code as ``__type`` and its text under the name that the error's shape gives it."""
+        """An error with its code as ``__type``, its text under the name that the error's shape gives it, and what else
+        it has.
+        """
         return json_error(
             error,
             request_id,
@@ -96,6 +98,7 @@ def json_error(
 ) -> Reply:
     """An error answer in JSON; REST-JSON clients understand it as well (they read ``x-amzn-errortype``)."""
     body = {"__type": scalars.printable(error.code), message_member: scalars.printable(error.message)}
+    body |= {name: scalars.printable(value) for name, value in error.members.items()}
     headers = {**_headers(content_type, request_id), "x-amzn-errortype": error.code}
     return Reply(error.status, headers, orjson.dumps(body))
 

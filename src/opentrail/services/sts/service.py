@@ -16,7 +16,7 @@ from opentrail.services.sts.web_identity_roles import WebIdentityOperations
 
 UNSUPPORTED: Mapping[str, str] = MappingProxyType(
     {
-        "AssumeRoot": "OpenTrail has no organizations, and so no management account that could",
+        "AssumeRoot": "members of an organization have no central root access here",
         "GetDelegatedAccessToken": "there are no delegation requests to trade in",
         "GetWebIdentityToken": "OpenTrail is no OpenID Connect issuer",
     }
