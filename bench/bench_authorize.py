@@ -31,6 +31,7 @@ from opentrail.events.call import Call
 from opentrail.gateway.admit import Admission, Dialect
 from opentrail.gateway.authorise import authorise
 from opentrail.identity.authorization import NamedPolicy, PolicySet
+from opentrail.identity.context import Values, principal_context
 from opentrail.identity.policy import Policy, parse_identity
 from opentrail.identity.principal import Principal, PrincipalType, SessionContext, SessionIssuer
 from opentrail.identity.sealing_keys import SealingKeys
@@ -62,9 +63,9 @@ class OneRole:
         """The role's policies and the session's."""
         return self._policies
 
-    def tags_of(self, _principal: Principal) -> tuple[tuple[str, str], ...]:
-        """The role's tags."""
-        return (("team", "operations"), ("cost-centre", "17"))
+    def context_of(self, principal: Principal) -> Values:
+        """With the role's tags."""
+        return principal_context(principal, (("team", "operations"), ("cost-centre", "17")))
 
     def arn_of(self, _account_id: str, _kind: str, _name: str) -> str | None:
         """No user, group or role is looked up here."""

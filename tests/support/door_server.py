@@ -25,7 +25,7 @@ from opentrail.gateway.s3_door import S3Door
 from opentrail.gateway.upstream import Upstream, UpstreamSettings
 from opentrail.identity.authorization import NO_POLICIES, PolicySet
 from opentrail.identity.buckets import Buckets
-from opentrail.identity.context import Tags
+from opentrail.identity.context import Values, principal_context
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.identity.session_tokens import OpenedSession, TokenProblem, TokenProblemKind
 from opentrail.identity.store import Credential
@@ -79,9 +79,9 @@ class FixedIdentities:
         """Nobody has policies of his own; roots need none."""
         return NO_POLICIES
 
-    def tags_of(self, principal: Principal) -> Tags:
-        """Nobody has tags."""
-        return ()
+    def context_of(self, principal: Principal) -> Values:
+        """Nobody has tags or an organization."""
+        return principal_context(principal)
 
 
 class NoTokens:

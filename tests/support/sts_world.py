@@ -18,6 +18,7 @@ from opentrail.clock import SystemEntropy
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.identity.authorization import NamedPolicy, PolicySet
+from opentrail.identity.context import Values, principal_context
 from opentrail.identity.directory import Credential, MfaDevice, OidcProvider, Role, SamlProvider
 from opentrail.identity.policy import parse_identity
 from opentrail.identity.principal import ANONYMOUS, Principal, PrincipalType
@@ -93,8 +94,8 @@ class MemoryDirectory:
     def mfa_device(self, serial: str) -> MfaDevice | None:
         return self.devices.get(serial)
 
-    def tags_of(self, principal: Principal) -> tuple[tuple[str, str], ...]:
-        return ()
+    def context_of(self, principal: Principal) -> Values:
+        return principal_context(principal)
 
     def add_role(self, name: str, trust: str, account_id: str = HERE, **facts: Any) -> Role:
         """A role with a trust policy."""

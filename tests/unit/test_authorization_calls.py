@@ -16,6 +16,7 @@ from opentrail.gateway.authorise import authorise, authorise_behind
 from opentrail.gateway.permissions import Resource, permissions
 from opentrail.gateway.upstream_permissions import tag_context, upstream_permissions
 from opentrail.identity.authorization import NamedPolicy, PolicySet
+from opentrail.identity.context import Values, principal_context
 from opentrail.identity.policy import parse_identity
 from opentrail.identity.principal import Principal, PrincipalType
 
@@ -40,9 +41,9 @@ class FixedDirectory:
         text = json.dumps({"Version": "2012-10-17", "Statement": self.statements})
         return PolicySet((NamedPolicy("inline:x", parse_identity(text)),))
 
-    def tags_of(self, _principal: Principal) -> tuple[tuple[str, str], ...]:
-        """The user's tags."""
-        return (("team", "red"),)
+    def context_of(self, principal: Principal) -> Values:
+        """The user's tags count."""
+        return principal_context(principal, {"team": "red"})
 
     def arn_of(self, account_id: str, kind: str, name: str) -> str | None:
         """Everybody known lives under a path."""

@@ -39,6 +39,22 @@ def iam(world: IamWorld) -> Any:
     return world.client()
 
 
+def test_a_caller_s_organization_counts_for_people_not_for_services(world: IamWorld) -> None:
+    """What is told of the account holds for its users and sessions; a service is in no organization."""
+    iam = world.client()
+    iam.create_user(UserName="ada", Tags=[{"Key": "team", "Value": "red"}])
+    ada = user(world, "ada")
+    assert "aws:principalorgid" not in world.directory.context_of(ada)
+    told = {ACCOUNT: {"aws:principalorgid": ("o-exampleorg1",)}}
+    world.directory.ask_organizations(lambda account_id: told.get(account_id, {}))
+    found = world.directory.context_of(ada)
+    assert found["aws:principalorgid"] == ("o-exampleorg1",)
+    assert found["aws:principaltag/team"] == ("red",)
+    assert "aws:principalorgid" not in world.directory.context_of(root_of(OTHER))
+    service = replace(ada, type=PrincipalType.AWS_SERVICE, service="cloudtrail.amazonaws.com")
+    assert "aws:principalorgid" not in world.directory.context_of(service)
+
+
 def user(world: IamWorld, name: str) -> Principal:
     """A user as a caller."""
     found = world.directory.user(ACCOUNT, name)

@@ -120,6 +120,18 @@ def test_a_set_finds_an_account_s_organization() -> None:
     assert found.organization_ids() is ids
 
 
+def test_condition_keys_follow_from_an_account_s_place() -> None:
+    """The organization, its master, and the way down to the account's parent; nothing for an account on its own."""
+    found = OrganizationSet([grown()])
+    assert found.principal_keys(OTHER) == {
+        "aws:principalorgid": ("o-exampleorg1",),
+        "aws:principalorgmasteraccountid": (MASTER,),
+        "aws:principalorgpaths": ("o-exampleorg1/r-ab12/ou-ab12-outer111/ou-ab12-inner111/",),
+    }
+    assert found.principal_keys(MASTER)["aws:principalorgpaths"] == ("o-exampleorg1/r-ab12/",)
+    assert found.principal_keys("666666666666") == {}
+
+
 def test_an_account_is_a_member_of_one_organization() -> None:
     """Two that share an account are a contradiction."""
     with pytest.raises(ValueError, match=MASTER):

@@ -102,6 +102,7 @@ class Core:
         self.tokens = SessionTokens(self.sealing_keys)
         self.catalogue = Catalogue([MODEL_PATH])
         self.organizations = Organizations(self.database)
+        self.identities.directory.ask_organizations(self.organizations.principal_keys)
         self.trails = Trails(self.database, self.organizations)
         self.buckets = Buckets(self.database)
         self.keys = Keys(self.database, self.seal)

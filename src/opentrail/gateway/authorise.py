@@ -13,7 +13,6 @@ from opentrail.gateway.permissions import (
     FindResource,
     Names,
     Permission,
-    Tags,
     nothing_known,
     permissions,
     service_of,
@@ -22,7 +21,6 @@ from opentrail.identity.authorization import PolicySet, Verdict, authorize, deni
 from opentrail.identity.context import (
     RequestFacts,
     Values,
-    principal_context,
     request_context,
     request_tag_context,
     resource_tag_context,
@@ -52,8 +50,8 @@ class Directory(Names, Protocol):
     def policies_of(self, principal: Principal) -> PolicySet:
         """A caller's own policies, compiled."""
 
-    def tags_of(self, principal: Principal) -> Tags:
-        """The tags of the user or role behind a caller."""
+    def context_of(self, principal: Principal) -> Values:
+        """The condition keys that follow from who calls."""
 
 
 def authorise(call: Call, directory: Directory, *, find: FindResource = nothing_known) -> None:
@@ -121,7 +119,7 @@ def _caller_context(call: Call, directory: Directory) -> Values:
         user_agent=call.user_agent,
         region=call.region,
     )
-    context = principal_context(principal, directory.tags_of(principal)) | request_context(facts)
+    context = directory.context_of(principal) | request_context(facts)
     return context | session_age(principal, call.received_at)
 
 

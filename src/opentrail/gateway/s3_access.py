@@ -18,7 +18,7 @@ from opentrail.events.s3 import CopySource, S3Call, query_pairs
 from opentrail.gateway.exchange import Caller
 from opentrail.identity.authorization import NO_POLICIES, PolicySet, ResourcePolicy, authorize
 from opentrail.identity.buckets import Bucket
-from opentrail.identity.context import RequestFacts, Tags, Values, principal_context, session_age
+from opentrail.identity.context import RequestFacts, Values, session_age
 from opentrail.identity.context import request_context as global_context
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.identity.statements import AccessRequest
@@ -126,10 +126,10 @@ def refusal(
     return s3_error("MethodNotAllowed") if about_policy and not at_home else None
 
 
-def request_context(head: RequestHead, caller: Caller, call: S3Call, now: datetime, tags: Tags = ()) -> Values:
+def request_context(head: RequestHead, caller: Caller, call: S3Call, now: datetime, told: Values) -> Values:
     """The condition keys of a request (Service Authorization Reference, "Condition keys for Amazon S3").
 
-    ``tags`` are those of the user or role behind the caller.
+    ``told`` are those that follow from who calls.
     """
     authorization = caller.authorization
     facts = RequestFacts(
@@ -139,7 +139,7 @@ def request_context(head: RequestHead, caller: Caller, call: S3Call, now: dateti
         user_agent=head.headers.get("user-agent", ""),
         region=authorization.scope.region if authorization else "",
     )
-    context = principal_context(caller.principal, tags) | session_age(caller.principal, now) | global_context(facts)
+    context = told | session_age(caller.principal, now) | global_context(facts)
     found = {
         "aws:referer": head.headers.get("referer", ""),
         "s3:versionid": call.version_id,

@@ -47,7 +47,7 @@ from opentrail.gateway.undisturbed import Undisturbed
 from opentrail.gateway.upstream import NOTHING, NoAnswer, Payload, Upstream, UpstreamAnswer
 from opentrail.identity.authorization import PolicySet
 from opentrail.identity.buckets import Buckets
-from opentrail.identity.context import Tags
+from opentrail.identity.context import Values
 from opentrail.identity.principal import ANONYMOUS, Principal
 from opentrail.state.database import Database
 
@@ -73,8 +73,8 @@ class Callers(Protocol):
     def policies_of(self, principal: Principal) -> PolicySet:
         """A caller's own policies, compiled."""
 
-    def tags_of(self, principal: Principal) -> Tags:
-        """The tags of the user or role behind a caller."""
+    def context_of(self, principal: Principal) -> Values:
+        """The condition keys that follow from who calls."""
 
 
 class S3Door:
@@ -174,7 +174,7 @@ class S3Door:
             copy_source(head.headers),
             host_id,
             policies=self._directory.policies_of(caller.principal),
-            tags=self._directory.tags_of(caller.principal),
+            told=self._directory.context_of(caller.principal),
         )
 
     async def _carry_out(self, exchange: Exchange) -> Outgoing:
@@ -215,7 +215,7 @@ class S3Door:
     def _authorise(self, exchange: Exchange, deleted: tuple[tuple[str, str], ...] = ()) -> None:
         """Raise ApiError for the first permission that is missing."""
         head = exchange.incoming.head
-        context = request_context(head, exchange.caller, exchange.call, self._clock.now(), exchange.tags)
+        context = request_context(head, exchange.caller, exchange.call, self._clock.now(), exchange.told)
         for need in needs(exchange.call, exchange.source, head.headers, deleted):
             bucket = exchange.bucket if need.bucket == exchange.call.bucket else exchange.source_bucket
             if bucket is None:

@@ -19,7 +19,7 @@ from opentrail.gateway.exchange import Caller, Incoming, Intended, Recorder
 from opentrail.gateway.s3_bodies import Arrival, CheckedBody
 from opentrail.identity.authorization import NO_POLICIES, PolicySet
 from opentrail.identity.buckets import Bucket
-from opentrail.identity.context import Tags
+from opentrail.identity.context import Values
 
 _APPLIED = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}
 _NOT_SHOWN = ("x-amz-request-id", "x-amz-id-2", "x-amz-meta-", "x-amz-bucket-region")
@@ -28,8 +28,8 @@ _NOT_SHOWN = ("x-amz-request-id", "x-amz-id-2", "x-amz-meta-", "x-amz-bucket-reg
 @dataclass(slots=True)
 class Exchange:
     """What is known of one request by now. ``body_parameters`` is what its body adds to requestParameters;
-    ``policies`` are the caller's own, ``tags`` those of his user or role; ``encryption`` are the headers about KMS that
-    go to the upstream in place of his; ``intended`` is set once the intent is on disk.
+    ``policies`` are the caller's own, ``told`` the condition keys that follow from who he is; ``encryption`` are the
+    headers about KMS that go to the upstream in place of his; ``intended`` is set once the intent is on disk.
     """
 
     incoming: Incoming
@@ -40,7 +40,7 @@ class Exchange:
     source: CopySource | None
     host_id: str
     policies: PolicySet = NO_POLICIES
-    tags: Tags = ()
+    told: Values = field(default_factory=dict)
     bucket: Bucket | None = None
     source_bucket: Bucket | None = None
     body: CheckedBody | None = None

@@ -202,7 +202,7 @@ class ObjectKeys:
         principal, key = exchange.caller.principal, use.key
         now = self._clock.now()
         via = {"kms:viaservice": (f"s3.{key.region}.amazonaws.com",), "aws:viaawsservice": ("true",)}
-        context = request_context(exchange.incoming.head, exchange.caller, exchange.call, now, exchange.tags)
+        context = request_context(exchange.incoming.head, exchange.caller, exchange.call, now, exchange.told)
         asker = Asker(principal, exchange.policies, {**context, **via})
         aliases = self._store.snapshot.aliases_for(key.key_id)
         verdict = verdict_on(asker, f"kms:{use.operation}", key, aliases, encryption_context(use.context))

@@ -126,7 +126,7 @@ class OwnOperations:
     def _require_own(self, exchange: Exchange, need: Need) -> None:
         """Raise ApiError where the caller's policies do not allow what no bucket policy can speak about."""
         head, caller = exchange.incoming.head, exchange.caller
-        context = request_context(head, caller, exchange.call, self._state.clock.now(), exchange.tags)
+        context = request_context(head, caller, exchange.call, self._state.clock.now(), exchange.told)
         if not may_own_buckets(caller.principal, exchange.policies, need, context):
             raise s3_error("AccessDenied")
 

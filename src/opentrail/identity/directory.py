@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from opentrail.identity.authorization import NamedPolicy, PolicySet
+from opentrail.identity.context import Values, principal_context
 from opentrail.identity.iam_managed import BUILT_IN
 from opentrail.identity.iam_mfa import MfaDevice
 from opentrail.identity.iam_snapshot import (
@@ -41,6 +42,13 @@ _ROOT = PolicySet(identity=(NamedPolicy("root", parse_identity(_EVERYTHING)),), 
 _DENY_ALL = parse_identity(_EVERYTHING.replace('"Allow"', '"Deny"'))
 _NEVER_DELETED = frozenset({PrincipalType.AWS_SERVICE, PrincipalType.AWS_ACCOUNT})
 
+OrganizationKeys = Callable[[str], Mapping[str, tuple[str, ...]]]
+"""Account id to the condition keys that follow from its organization; none where it has none."""
+
+
+def _no_organization(_account_id: str) -> Values:
+    return {}
+
 
 @dataclass(frozen=True, slots=True)
 class _State:
@@ -57,6 +65,7 @@ class Directory:
         self._seal = seal
         self._reloading = threading.Lock()
         self._state = _State()
+        self._organization_of: OrganizationKeys = _no_organization
         self.reload_all()
 
     def reload_all(self) -> None:
@@ -130,6 +139,17 @@ class Directory:
         """The tags of the user or role behind a caller; a session's own tags are not among them."""
         account = self._state.accounts.get(principal.account_id)
         return account.tags.get(_owner_id(principal) or "", ()) if account else ()
+
+    def context_of(self, principal: Principal) -> Values:
+        """The condition keys that follow from who calls: his own, his tags', and his organization's."""
+        found = principal_context(principal, self.tags_of(principal))
+        if principal.type is not PrincipalType.AWS_SERVICE:
+            found |= self._organization_of(principal.account_id)
+        return found
+
+    def ask_organizations(self, organization_of: OrganizationKeys) -> None:
+        """Tell which organization accounts belong to; before, none belongs to any."""
+        self._organization_of = organization_of
 
     def arn_of(self, account_id: str, kind: str, name: str) -> str | None:
         """The ARN, path and all, of an account's ``user``, ``group``, ``role``, ``policy`` or ``instance-profile``."""

@@ -120,10 +120,18 @@ class Organization:
         return sum(1 for _ in self._way_up(parent_id)) - 1
 
     def path_of(self, child_id: str) -> str:
-        """``o-ID/r-ID/ou-ID/ou-ID/`` down to a root, a unit or an account, itself included, as the API and
-        ``aws:PrincipalOrgPaths`` write it (a policy's path of an account ends with its parent).
-        """
+        """``o-ID/r-ID/ou-ID/ou-ID/`` down to a root, a unit or an account, itself included, as the API writes it."""
         return "/".join((self.organization_id, *reversed(list(self._way_up(child_id))), ""))
+
+    def principal_keys(self, account_id: str) -> Mapping[str, tuple[str, ...]]:
+        """What the condition keys about the organization of a caller are worth for a member (IAM's reference of global
+        condition keys); the path ends with the account's parent.
+        """
+        return {
+            "aws:principalorgid": (self.organization_id,),
+            "aws:principalorgmasteraccountid": (self.master_account_id,),
+            "aws:principalorgpaths": (self.path_of(self.parent_of(account_id) or self.root_id),),
+        }
 
     def _way_up(self, child_id: str) -> Iterator[str]:
         place: str | None = child_id

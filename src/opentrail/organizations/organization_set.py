@@ -5,6 +5,8 @@ from types import MappingProxyType
 
 from opentrail.organizations.organization import Organization
 
+_NO_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
 
 class OrganizationSet:
     """All organizations at one moment, asked by account and by id."""
@@ -19,6 +21,7 @@ class OrganizationSet:
                     raise ValueError(f"account {account_id} is a member of two organizations")
                 self._by_account[account_id] = organization
         ids = {account_id: found.organization_id for account_id, found in self._by_account.items()}
+        self._principal_keys: dict[str, Mapping[str, tuple[str, ...]]] = {}  # as they are asked for: one per account
         self._organization_ids = MappingProxyType(ids)
 
     def of(self, account_id: str) -> Organization | None:
@@ -32,6 +35,16 @@ class OrganizationSet:
     def every(self) -> tuple[Organization, ...]:
         """All organizations, in no order that means anything."""
         return tuple(self._by_id.values())
+
+    def principal_keys(self, account_id: str) -> Mapping[str, tuple[str, ...]]:
+        """The condition keys that follow from a caller's organization; none where his account has none."""
+        known = self._principal_keys.get(account_id)
+        if known is None:
+            organization = self._by_account.get(account_id)
+            if organization is None:
+                return _NO_KEYS
+            known = self._principal_keys[account_id] = organization.principal_keys(account_id)
+        return known
 
     def organization_ids(self) -> Mapping[str, str]:
         """Account id -> organization id, for every account that has one; made once, so asking costs nothing."""

@@ -44,6 +44,10 @@ class Organizations:
         """The organizations as of the last commit."""
         return self._snapshot
 
+    def principal_keys(self, account_id: str) -> Mapping[str, tuple[str, ...]]:
+        """The condition keys that follow from a caller's organization, as of the last commit."""
+        return self._snapshot.principal_keys(account_id)
+
     def reload(self) -> None:
         """Replace the snapshot by what is committed."""
         with self._reloading, self.database.read() as connection:  # in turns: an older view never replaces a newer one

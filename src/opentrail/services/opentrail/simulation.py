@@ -21,7 +21,7 @@ from opentrail.identity.authorization import (
     explain,
 )
 from opentrail.identity.buckets import Buckets
-from opentrail.identity.context import RequestFacts, principal_context, request_context
+from opentrail.identity.context import RequestFacts, request_context
 from opentrail.identity.directory import Directory
 from opentrail.identity.policy import AccessRequest
 from opentrail.identity.principal import Principal, PrincipalType, SessionContext, SessionIssuer
@@ -48,9 +48,8 @@ class PolicySimulation:
         """
         principal = self._principal(call, request["PrincipalArn"])
         action, resource = request["Action"], request.get("Resource") or "*"
-        tags = self._directory.tags_of(principal)
         facts = RequestFacts(at=call.received_at, region=call.region)
-        context = principal_context(principal, tags) | request_context(facts)
+        context = self._directory.context_of(principal) | request_context(facts)
         del context["aws:securetransport"]  # nobody knows how the call would come
         context |= {item["Key"].lower(): tuple(item["Values"]) for item in request.get("Context") or ()}
         access = AccessRequest(principal, action, resource, context)

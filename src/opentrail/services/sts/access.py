@@ -30,7 +30,7 @@ def context_of(directory: Identities, call: Call, who: Principal, request: Mappi
     )
     held = who.session.source_identity if who.session else None
     return (
-        context.principal_context(who, directory.tags_of(who))
+        directory.context_of(who)
         | context.request_context(facts)
         | context.session_age(who, call.received_at)
         | context.sts_context(request, held)

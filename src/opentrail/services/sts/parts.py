@@ -9,6 +9,7 @@ from opentrail.aws.arn import parse_arn
 from opentrail.clock import Clock, Entropy
 from opentrail.identity import saml, unique_ids
 from opentrail.identity.authorization import PolicySet
+from opentrail.identity.context import Values
 from opentrail.identity.directory import Credential, MfaDevice, OidcProvider, Role, SamlProvider
 from opentrail.identity.principal import Principal
 from opentrail.identity.session_tokens import MAX_TOKEN_CHARS, SessionTokens, TokenTooLarge, temporary_key_id
@@ -47,8 +48,8 @@ class Identities(Protocol):
     def mfa_device(self, serial: str) -> MfaDevice | None:
         """The MFA device with that serial number."""
 
-    def tags_of(self, principal: Principal) -> tuple[tuple[str, str], ...]:
-        """The tags of the user or role behind a caller."""
+    def context_of(self, principal: Principal) -> Values:
+        """The condition keys that follow from who calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
