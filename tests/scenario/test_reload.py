@@ -119,8 +119,8 @@ def test_what_cannot_change_is_told_and_the_rest_changes(
 def test_what_is_served_here_is_decided_at_start(
     gateway: Gateway, config: Path, servers: tuple[ModelUpstream, ModelUpstream]
 ) -> None:
-    """An upstream that would take KMS or SNS over waits for a restart, as our own service still answers."""
-    for service in ("kms", "sns"):
+    """An upstream that would take one of ours over waits for a restart, as our own service still answers."""
+    for service in ("kms", "sns", "organizations"):
         other = (
             f'[upstream.other]\nendpoint = "{servers[0].endpoint}"\ncredentials = "account"\nservices = "{service}"\n'
         )

@@ -135,6 +135,12 @@ def test_actions_and_resources_match_by_pattern(element: str, pattern: str, valu
         ({"StringEquals": {"k": ["a", "b"]}}, {"k": ("a", "b")}, False),
         ({"StringNotEquals": {"k": "c"}}, {"k": ("a", "b")}, False),
         ({"StringEquals": {"aws:TagKeys": "a"}}, {"aws:tagkeys": ("a",)}, False),
+        ({"StringLike": {"aws:PrincipalOrgPaths": "o-a/*"}}, {"aws:principalorgpaths": ("o-a/r-b/",)}, False),
+        (
+            {"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a/*"}},
+            {"aws:principalorgpaths": ("o-a/r-b/",)},
+            True,
+        ),
         ({"StringNotEquals": {"k": "${nobody:knows}"}}, {"k": ("a",)}, True),
         ({"ForAnyValue:StringEqualsIfExists": {"k": "a"}}, {}, False),
         ({"ForAnyValue:StringNotEquals": {"k": ["a", "b"]}}, {"k": ("a", "c")}, True),

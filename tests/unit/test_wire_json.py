@@ -189,6 +189,17 @@ def test_errors_name_their_text_as_the_model_does(service: str, code: str, membe
     assert reply.headers["x-amzn-requestid"] == "id-1"
 
 
+def test_errors_carry_what_else_their_shape_has() -> None:
+    """Clients read the reason beside the text."""
+    error = ApiError("ConstraintViolationException", "Too many", members={"Reason": "OU_DEPTH_LIMIT_EXCEEDED"})
+    reply = JSON.serialise_error(CATALOGUE.service("organizations"), error, "id-1")
+    assert json.loads(reply.body) == {
+        "__type": "ConstraintViolationException",
+        "Message": "Too many",
+        "Reason": "OU_DEPTH_LIMIT_EXCEEDED",
+    }
+
+
 def test_errors_survive_text_that_no_encoder_takes() -> None:
     """A lone surrogate in a message does not break the error answer."""
     assert b"?" in JSON.serialise_error(OPSWORKS, ApiError("InternalFailure", "\ud800", status=500), "id-1").body

@@ -9,6 +9,7 @@ from opentrail.identity.authorization import ResourcePolicy
 from opentrail.opsworks.store import OpsWorksStore
 from opentrail.opsworks.tags import tags_of
 from opentrail.organizations import handshakes
+from opentrail.organizations.accounts import email_of
 from opentrail.organizations.accounts import tags_of as tags_of_resource
 from opentrail.organizations.store import Organizations
 from opentrail.topics.names import TopicName, parse_topic_arn
@@ -69,7 +70,7 @@ def topic_finder(store: TopicStore) -> FindResource:
 
 def organization_finder(organizations: Organizations) -> FindResource:
     """The look-up of what is in the caller's organization, by id: its root, units and accounts (also those that are
-    not its own yet), and handshakes.
+    not its own yet), and the handshakes that it has a part in.
     """
 
     def find(_kind: str, account_id: str, _region: str, name: str) -> Resource | None:
@@ -77,7 +78,9 @@ def organization_finder(organizations: Organizations) -> FindResource:
         with organizations.database.read() as connection:
             if name.startswith("h-"):
                 handshake = handshakes.find(connection, name)
-                return None if handshake is None else Resource(handshake.arn)
+                if handshake is None or not handshake.has_part(account_id, email_of(connection, account_id)):
+                    return None
+                return Resource(handshake.arn)
             if found is None:
                 return None
             tags = tuple(tags_of_resource(connection, found.organization_id, name).items())

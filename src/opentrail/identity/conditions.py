@@ -21,7 +21,7 @@ Test = Callable[[str, Context], bool]  # does one value of the request agree wit
 MAX_VALUES = 1000
 # Keys that hold a list even where it has one value (IAM's reference of condition keys, "multivalued").
 MULTIVALUED_KEYS = frozenset(
-    {"aws:tagkeys", "aws:calledvia", "aws:principalservicenameslist", "sts:transitivetagkeys"}
+    {"aws:tagkeys", "aws:calledvia", "aws:principalorgpaths", "aws:principalservicenameslist", "sts:transitivetagkeys"}
     | {"kms:encryptioncontextkeys", "kms:resourcealiases"}
 )
 

@@ -68,6 +68,10 @@ class Handshake:
             return self.target.lower() == email.lower()
         return self.target_type == ACCOUNT and self.target == account_id
 
+    def has_part(self, account_id: str, email: str) -> bool:
+        """Whether that account sent it or was sent it; to others it does not exist."""
+        return account_id == self.master_account_id or self.is_for(account_id, email)
+
     def is_same_request(self, other: "Handshake") -> bool:
         """Whether both ask the same of the same."""
         mine = (self.organization_id, self.action, self.target_type, self.target.lower())

@@ -104,7 +104,7 @@ def _known(connection: sa.Connection, call: Call, handshake_id: str) -> Handshak
     found = handshakes.find(connection, handshake_id)
     if found is None or not found.is_shown(call.received_at):
         raise refusals.no_handshake()
-    if call.account_id != found.master_account_id and not _is_recipient(connection, call, found):
+    if not found.has_part(call.account_id, email_of(connection, call.account_id)):
         raise refusals.no_handshake()
     return found
 
