@@ -64,6 +64,13 @@ def creations_of(connection: sa.Connection, organization_id: str) -> list[Accoun
     return found
 
 
+def count_creations(connection: sa.Connection, organization_id: str) -> int:
+    """How many requests an organization has made."""
+    here = tables.creations.c.organization_id == organization_id
+    query = sa.select(sa.func.count()).select_from(tables.creations).where(here)
+    return int(connection.execute(query).scalar_one())
+
+
 def tags_of(connection: sa.Connection, organization_id: str, resource_id: str) -> dict[str, str]:
     """The tags of a root, unit or account."""
     query = sa.select(tables.tags.c.tags).where(_tagged(organization_id, resource_id))

@@ -39,7 +39,7 @@ class MemberOperations(Surroundings):
         found, tags = mastered(parts.organizations.within(unit), call), new_tags(request)
         if len(found.members) >= limits.ACCOUNTS:
             raise refusals.too_many_accounts(limits.ACCOUNTS)
-        if len(accounts.creations_of(unit.connection, found.organization_id)) >= limits.CREATIONS_KEPT:
+        if accounts.count_creations(unit.connection, found.organization_id) >= limits.CREATIONS_KEPT:
             text = "The organization has made as many requests for accounts as are kept."
             raise refusals.constraint("ACCOUNT_CREATION_RATE_LIMIT_EXCEEDED", text)
         creation = AccountCreation(
