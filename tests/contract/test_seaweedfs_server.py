@@ -172,7 +172,7 @@ def test_secrets_are_private_and_not_in_argv(home: Home) -> None:
 
 def test_a_bucket_with_objects_cannot_be_deleted(home: Home) -> None:
     """Deleting it is refused as AWS refuses it, and the objects stay."""
-    client = home.server.store()._client()
+    client = home.server.store().client()
     with pytest.raises(ClientError, match="BucketNotEmpty"):
         client.delete_bucket(Bucket=BUCKET)
     assert readable(home, "canary")

@@ -452,7 +452,7 @@ _DOCUMENT = {
     "backupId": "20261125T120000Z-0a1b2c3d",
     "createdAt": "2026-11-25T12:00:00Z",
     "version": "1",
-    "format": 3,
+    "format": FORMAT_VERSION,
     "sequences": {"first": 1, "last": 9},
     "files": [{"path": path, "sizeBytes": 1, "sha256": "0" * 64} for path in sorted(REQUIRED)],
 }

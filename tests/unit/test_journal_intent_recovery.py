@@ -19,7 +19,7 @@ from opentrail.errors import ConfigError
 from opentrail.journal import Draft, Frame, Intent, Journal, JournalOptions, cursors, intents, outbox
 from opentrail.state import home as state_home
 from opentrail.state.database import Database
-from opentrail.state.home import Home, format_of
+from opentrail.state.home import FORMAT_VERSION, Home, format_of
 from opentrail.state.migrations import prepare
 
 SMALL = JournalOptions(segment_bytes=32 * 1024, max_batch_bytes=16 * 1024)
@@ -220,7 +220,7 @@ def test_an_older_release_refuses_a_home_that_may_hold_intents(tmp_path: Path, m
     home.format_file.write_text("2\n")
     home.database.parent.mkdir()
     prepare(home)
-    assert format_of(home) == 3
+    assert format_of(home) == FORMAT_VERSION
     monkeypatch.setattr(state_home, "FORMAT_VERSION", 2)
     with pytest.raises(ConfigError, match="newer OpenTrail"):
         format_of(home)

@@ -27,6 +27,7 @@ from opentrail.delivery.courier import DeliveryLag
 from opentrail.delivery.lane import LaneLag
 from opentrail.errors import IntegrityError, JournalError
 from opentrail.journal import Journal
+from opentrail.lifecycle.worker import ACTIONS
 from opentrail.trails.trail_set import TrailSet
 from opentrail.version import __version__
 
@@ -76,6 +77,9 @@ METRICS = {
     "opentrail_upstream_up": Description("gauge", ("upstream",), "1 while the server behind us can be called."),
     "opentrail_upstream_in_flight": Description("gauge", ("upstream",), "Calls that wait for its answer."),
     "opentrail_upstream_errors_total": Description("counter", ("upstream",), "Calls that it did not answer."),
+    "opentrail_lifecycle_actions_total": Description(
+        "counter", ("action",), "What lifecycle rules did on the embedded S3 server, object by object."
+    ),
 }
 """Every metric of ours; those called ``process_*`` are prometheus-client's."""
 
@@ -104,6 +108,7 @@ class Sources:
     waiting_since: Callable[[], Mapping[str, datetime | None]]
     reasons: Callable[[], Sequence[str]]
     now: Callable[[], datetime]
+    lifecycle: Callable[[], Mapping[str, int]] = dict
 
 
 class Metrics:
@@ -150,6 +155,8 @@ class _Figures:
         yield from self._journal()
         yield from self._delivery()
         yield from self._upstreams()
+        counts = sources.lifecycle()
+        yield _family("opentrail_lifecycle_actions_total", [((name,), counts.get(name, 0)) for name in ACTIONS])
 
     def _calls(self) -> Iterator[Metric]:
         counts = self._sources.meters.calls.counts()

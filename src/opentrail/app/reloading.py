@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 from opentrail.app.object_storage import ObjectStorage
 from opentrail.app.upstreams import BehindUs
-from opentrail.config import Settings, UpstreamSettings
+from opentrail.config import ARCHIVE, Settings, UpstreamSettings
 from opentrail.errors import ConfigError
 from opentrail.gateway.asgi import Application
 from opentrail.gateway.client_address import networks
@@ -86,6 +86,8 @@ class Reloading:
         if not name.startswith("upstream."):
             return False
         old, upstream = self._settings, name.partition(".")[2]
+        if upstream == ARCHIVE:
+            return False  # rules that move files must not change bucket under way
         named = {one for settings in (old, new) for one in _services_of(settings, upstream)}
         if any(one in named and old.is_upstreams(one) != new.is_upstreams(one) for one in _OURS_UNLESS_NAMED):
             return False  # what we serve ourselves is decided at start

@@ -23,6 +23,7 @@ from opentrail.app.core import Core, World
 from opentrail.app.delivering import Delivery, open_delivery, open_keyring
 from opentrail.app.event_bus import UpstreamEventBus
 from opentrail.app.kms import host_key_service, object_keys, open_private_kms, trail_keys
+from opentrail.app.lifecycle import open_lifecycle
 from opentrail.app.log_groups import UpstreamLogGroups
 from opentrail.app.meters import Meters
 from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
@@ -47,6 +48,7 @@ from opentrail.gateway.pipeline import Parts, Pipeline
 from opentrail.gateway.s3_door import S3Door
 from opentrail.gateway.service_door import ServiceDoor
 from opentrail.gateway.spool import Spooling
+from opentrail.lifecycle.worker import LifecycleWorker
 from opentrail.local.certificates import CertificateFiles, ensure
 from opentrail.local.seaweedfs_files import KeyServer
 from opentrail.processes.supervisor import Supervisor
@@ -66,6 +68,7 @@ CLOUDTRAIL = "cloudtrail.amazonaws.com"
 """The service principal that CloudTrail's own calls to S3 are recorded under."""
 
 _STOP_DELIVERY_S = 15.0
+_STOP_LIFECYCLE_S = 15.0
 _SETTLE_S = 10.0
 
 
@@ -79,6 +82,7 @@ class _Workers:
     behind: BehindUs
     calls: UpstreamCalls
     notifications: Notifications
+    lifecycle: LifecycleWorker | None
 
 
 @dataclass(slots=True)
@@ -209,7 +213,11 @@ class App:
         stack.callback(chef.jobs.stop)
         delivery.start()
         stack.callback(delivery.stop, _STOP_DELIVERY_S)
-        workers = _Workers(core, storage, delivery, behind, calls, notifications)
+        lifecycle = open_lifecycle(core, storage)
+        if lifecycle is not None:
+            lifecycle.start()
+            stack.callback(lifecycle.stop, _STOP_LIFECYCLE_S)
+        workers = _Workers(core, storage, delivery, behind, calls, notifications, lifecycle)
         self._serving = self._assemble(workers, listener, say_ready)
         self._serving.ticks.start()
         stack.callback(self._serving.ticks.stop)
@@ -248,6 +256,7 @@ class App:
             not_served=storage.not_served,
             intents=settings.upstream_s3.intents,
             keys=object_keys(core, storage.upstream, served="kms" in core.hosted) if storage.is_embedded else None,
+            keeps_lifecycles=storage.is_embedded,
         )
         entrance = Entrance(admission, core.recording, clock, default_region=DEFAULT_REGION)
         service_door = ServiceDoor(
@@ -333,6 +342,7 @@ class App:
                 upstreams=lambda: _upstream_states(workers),
                 waiting_since=workers.delivery.waiting_since,
                 reasons=lambda: _reasons(workers),
+                lifecycle=workers.lifecycle.counts if workers.lifecycle is not None else dict,
                 now=self._world.clock.now,
             )
         )

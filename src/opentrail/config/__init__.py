@@ -7,6 +7,7 @@ what values must fulfil together.
 from opentrail.config.reading import load, words
 from opentrail.config.rules import ACCOUNT_CREDENTIALS
 from opentrail.config.settings import (
+    ARCHIVE,
     DEFAULT_PORT,
     SECTIONS,
     UPSTREAM_SECTION,
@@ -19,6 +20,7 @@ from opentrail.config.settings import (
 
 __all__ = [
     "ACCOUNT_CREDENTIALS",
+    "ARCHIVE",
     "DEFAULT_PORT",
     "SECTIONS",
     "UPSTREAM_SECTION",

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from opentrail.config.rules import contradictions
-from opentrail.config.settings import SECTIONS, UPSTREAM_SECTION, Settings, UpstreamSettings
+from opentrail.config.settings import ARCHIVE, SECTIONS, UPSTREAM_SECTION, Settings, UpstreamSettings
 from opentrail.errors import ConfigError
 
 _BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
@@ -121,7 +121,7 @@ def _upstreams(given: Given, problems: list[str]) -> dict[str, UpstreamSettings]
     for section in names:
         name = section.partition(".")[2]
         settings: UpstreamSettings = _section(section, UpstreamSettings, given, problems)
-        implied = ("*",) if name == _DEFAULT_UPSTREAM else (name,)
+        implied = {_DEFAULT_UPSTREAM: ("*",), ARCHIVE: ()}.get(name, (name,))
         found[name] = replace(settings, services=settings.services or implied)
     return found
 

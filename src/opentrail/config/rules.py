@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from urllib.parse import urlsplit
 
-from opentrail.config.settings import Settings, SnsSettings, UpstreamSettings
+from opentrail.config.settings import ARCHIVE, Settings, SnsSettings, UpstreamSettings
 from opentrail.gateway.client_address import networks
 
 ACCOUNT_CREDENTIALS = "account"
@@ -31,6 +31,7 @@ def contradictions(settings: Settings) -> list[str]:
             re.fullmatch(r"[A-Za-z0-9._-]{0,128}", delivery.event_bus_source) is not None,
             "delivery.event_bus_source must be at most 128 letters, digits, periods, hyphens and underscores",
         ),
+        (settings.lifecycle.interval_s >= 1, "lifecycle.interval_s must be at least 1"),
         (settings.trails.bucket_policy in {"check", "trust"}, "trails.bucket_policy must be `check` or `trust`"),
         (
             bool(gateway.tls_certificate) == bool(gateway.tls_key),
@@ -55,7 +56,8 @@ def contradictions(settings: Settings) -> list[str]:
     ]
     found = [sentence for holds, sentence in rules if not holds]
     for name, upstream in settings.upstreams.items():
-        found += [f"upstream.{name}.{sentence}" for holds, sentence in _upstream_rules(upstream) if not holds]
+        rules = _archive_rules(upstream, settings) if name == ARCHIVE else _upstream_rules(upstream)
+        found += [f"upstream.{name}.{sentence}" for holds, sentence in rules if not holds]
     claims = Counter(service for upstream in settings.upstreams.values() for service in set(upstream.services))
     found += [f"{_quoted(service)} is claimed by {times} upstreams" for service, times in claims.items() if times > 1]
     return found
@@ -77,6 +79,19 @@ def _upstream_rules(upstream: UpstreamSettings) -> list[tuple[bool, str]]:
         (upstream.undecodable in {"refuse", "forward"}, "undecodable must be `refuse` or `forward`"),
         (upstream.connect_timeout_s > 0 and upstream.read_timeout_s > 0, "timeouts must be above 0"),
         (upstream.max_connections > 0, "max_connections must be above 0"),
+        (not upstream.bucket, "bucket is for upstream.archive"),
+    ]
+
+
+def _archive_rules(archive: UpstreamSettings, settings: Settings) -> list[tuple[bool, str]]:
+    foreign = bool(settings.upstream_s3.endpoint)
+    return [
+        (_is_url(archive.endpoint), "endpoint must be a URL"),
+        (archive.credentials not in ("", ACCOUNT_CREDENTIALS), "credentials must name a file"),
+        (bool(archive.bucket), "bucket must name the bucket that expired log files are moved to"),
+        (not archive.services, "services: an archive serves no calls"),
+        (not foreign, "is for the embedded S3 server: that of `upstream.s3` has transitions of its own"),
+        (archive.connect_timeout_s > 0 and archive.read_timeout_s > 0, "timeouts must be above 0"),
     ]
 
 

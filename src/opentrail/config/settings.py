@@ -11,6 +11,8 @@ from typing import Any
 DEFAULT_PORT = 4566
 UPSTREAM_SECTION = "upstream"
 """The first word of the sections that somebody names: ``[upstream.NAME]``."""
+ARCHIVE = "archive"
+"""The upstream of that name serves no calls: it is a bucket for expired log files."""
 
 
 def _setting(default: Any, sentence: str) -> Any:
@@ -64,6 +66,15 @@ class TrailsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LifecycleSettings:
+    """``[lifecycle]``"""
+
+    interval_s: float = _setting(
+        3600.0, "Seconds from one look at buckets' lifecycle rules to the next (embedded S3); at least 1."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """``[upstream.NAME]``: a server that speaks AWS and is called for our callers."""
 
@@ -85,6 +96,7 @@ class UpstreamSettings:
     connect_timeout_s: float = _setting(3.0, "Seconds to wait for a connection.")
     read_timeout_s: float = _setting(120.0, "Seconds to wait for the next bytes of an answer.")
     max_connections: int = _setting(256, "Connections at a time.")
+    bucket: str = _setting("", "`[upstream.archive]`: bucket that expired log and digest files are moved to.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +168,7 @@ class Settings:
     gateway: GatewaySettings = GatewaySettings()
     delivery: DeliverySettings = DeliverySettings()
     trails: TrailsSettings = TrailsSettings()
+    lifecycle: LifecycleSettings = LifecycleSettings()
     local: LocalSettings = LocalSettings()
     sts: StsSettings = StsSettings()
     sns: SnsSettings = SnsSettings()
@@ -170,6 +183,11 @@ class Settings:
         named = (upstream for upstream in self.upstreams.values() if "s3" in upstream.services)
         return next(named, UpstreamSettings())
 
+    @property
+    def upstream_archive(self) -> UpstreamSettings | None:
+        """Where expired log and digest files go to instead of being deleted; None: nowhere."""
+        return self.upstreams.get(ARCHIVE)
+
     def is_upstreams(self, service: str) -> bool:
         """Whether an upstream names this service: then it is not served here."""
         return any(service in upstream.services for upstream in self.upstreams.values())
@@ -179,6 +197,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "gateway": GatewaySettings,
     "delivery": DeliverySettings,
     "trails": TrailsSettings,
+    "lifecycle": LifecycleSettings,
     "local": LocalSettings,
     "sts": StsSettings,
     "sns": SnsSettings,

@@ -41,6 +41,7 @@ from opentrail.gateway.s3_bodies import (
 from opentrail.gateway.s3_evidence import Evidence, Exchange
 from opentrail.gateway.s3_forwarded import plain_headers, source_text, without_digests
 from opentrail.gateway.s3_keys import CONTEXT, ObjectKeys, refuse_kms_by_default
+from opentrail.gateway.s3_lifecycle import LifecycleOperations
 from opentrail.gateway.s3_markup import read_deletion
 from opentrail.gateway.s3_own import BucketState, OwnOperations
 from opentrail.gateway.undisturbed import Undisturbed
@@ -96,10 +97,12 @@ class S3Door:
         not_served: frozenset[str] = frozenset(),
         intents: bool = True,
         keys: ObjectKeys | None = None,
+        keeps_lifecycles: bool = False,
     ) -> None:
         """``default_owner`` is the account that buckets belong to which were not created through us; ``base_hosts`` are
         the host names in front of which virtual-host style addresses put the bucket; ``intents``: whether changes leave
-        one before they are sent on; ``keys``: the KMS that the upstream encrypts with, where it is ours.
+        one before they are sent on; ``keys``: the KMS that the upstream encrypts with, where it is ours;
+        ``keeps_lifecycles``: whether lifecycle configurations are kept here instead of there.
         """
         self._upstream = upstream
         self._directory = directory
@@ -113,6 +116,8 @@ class S3Door:
         self._own = OwnOperations(
             BucketState(buckets, database, upstream, clock, region, default_owner), self._evidence
         )
+        lifecycles = LifecycleOperations(buckets, database, self._evidence, entropy)
+        self._handlers = {**self._own.handlers, **(lifecycles.handlers if keeps_lifecycles else {})}
 
     def reconfigure(self, *, intents: bool) -> None:
         """Leave intents, or none, from now on."""
@@ -191,7 +196,7 @@ class S3Door:
             if self._keys is not None:
                 exchange.encryption = await self._keys.for_request(exchange)
         exchange.body = checked_body(head, exchange.arrival, exchange.caller, needs_length=upload)
-        if handler := self._own.handlers.get(call.operation):
+        if handler := self._handlers.get(call.operation):
             if head.method in ("GET", "DELETE"):
                 await exchange.body.whole(0)
             return self._answer(exchange, await handler(exchange))

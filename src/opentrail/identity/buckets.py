@@ -27,12 +27,15 @@ buckets_table = sa.Table(
     sa.Column("ready", sa.Boolean, nullable=False),
     sa.Column("object_ownership", sa.Text, nullable=False),
     sa.Column("policy", sa.Text, nullable=True),
+    sa.Column("lifecycle", sa.Text, nullable=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket as the last commit left it; ``ready`` is false while it is being created."""
+    """One bucket as the last commit left it; ``ready`` is false while it is being created. ``lifecycle_text`` is its
+    lifecycle configuration, in S3's XML, where the server behind leaves that to us.
+    """
 
     name: str
     account_id: str
@@ -41,6 +44,7 @@ class Bucket:
     ready: bool
     policy_text: str | None
     policy: Policy | None
+    lifecycle_text: str | None = None
 
 
 class Buckets:
@@ -86,14 +90,15 @@ class Buckets:
     def create(
         self, unit: Unit, name: str, account_id: str, region: str, created_at: datetime, *, ready: bool = True
     ) -> None:
-        """Give a name to an account, or confirm what it has reserved; a policy that was left over goes.
+        """Give a name to an account, or confirm what it has reserved; a policy and rules that were left over go.
 
         Raises ValueError where another account has the name.
         """
         holder = unit.execute(sa.select(buckets_table.c.account_id).where(buckets_table.c.name == name)).scalar()
         if holder is not None and holder != account_id:
             raise ValueError(f"the bucket {name} belongs to another account")
-        values = {"region": region, "created_at": created_at.isoformat(), "ready": ready, "policy": None}
+        values: dict[str, object] = {"region": region, "created_at": created_at.isoformat(), "ready": ready}
+        values |= {"policy": None, "lifecycle": None}
         if holder is None:
             unit.execute(
                 sa.insert(buckets_table).values(
@@ -105,7 +110,7 @@ class Buckets:
         unit.after_commit(self.reload)
 
     def delete(self, unit: Unit, name: str) -> None:
-        """Forget a bucket and its policy; nothing happens where it is unknown."""
+        """Forget a bucket, its policy and its lifecycle configuration; nothing happens where it is unknown."""
         unit.execute(sa.delete(buckets_table).where(buckets_table.c.name == name))
         unit.after_commit(self.reload)
 
@@ -119,6 +124,17 @@ class Buckets:
         if not changed.rowcount:
             raise KeyError(name)
         unit.after_commit(self.reload)
+
+    def put_lifecycle(self, unit: Unit, name: str, text: str | None) -> None:
+        """Set or remove (None) a bucket's lifecycle configuration. Raises KeyError for an unknown bucket."""
+        changed = unit.execute(sa.update(buckets_table).where(buckets_table.c.name == name).values(lifecycle=text))
+        if not changed.rowcount:
+            raise KeyError(name)
+        unit.after_commit(self.reload)
+
+    def every(self) -> list[Bucket]:
+        """All buckets but those still being created, in name order."""
+        return sorted((bucket for bucket in self._buckets.values() if bucket.ready), key=lambda bucket: bucket.name)
 
 
 def canonical_user_id(account_id: str) -> str:
@@ -138,4 +154,5 @@ def _bucket(row: sa.Row[tuple[object, ...]], previous: Bucket | None) -> Bucket:
         ready=row.ready,
         policy_text=text,
         policy=policy,
+        lifecycle_text=row.lifecycle,
     )

@@ -87,9 +87,12 @@ def _to_3(connection: sa.Connection) -> None:
 
 
 def _to_4(connection: sa.Connection) -> None:
-    """Trails may be an organization's, have a log group, ask for Insights and for aggregated events; none did so."""
+    """Trails may be an organization's, have a log group, ask for Insights and for aggregated events; none did so.
+    Buckets may have lifecycle rules here; null: none.
+    """
     _add_columns(
         connection,
+        ("buckets", "lifecycle", "TEXT"),
         ("trails", "organization_id", "VARCHAR(34)"),
         ("trails", "is_organization", "BOOLEAN DEFAULT 0 NOT NULL"),
         ("trails", "insight_selectors", "TEXT"),

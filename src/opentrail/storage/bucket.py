@@ -169,8 +169,8 @@ class S3ObjectStore:
             **_encryption(server_side_encryption),
         }
         arguments: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
-        with _translated({"412": PRECONDITION_FAILED}):
-            answer = self._client().put_object(
+        with translated({"412": PRECONDITION_FAILED}):
+            answer = self.client().put_object(
                 Bucket=bucket,
                 Key=key,
                 Body=body,
@@ -182,14 +182,14 @@ class S3ObjectStore:
         return answer["ETag"].strip('"')
 
     def get(self, bucket: str, key: str) -> bytes:
-        with _translated({"404": "NoSuchKey", "403": "AccessDenied"}):
-            content: bytes = self._client().get_object(Bucket=bucket, Key=key)["Body"].read()
+        with translated({"404": "NoSuchKey", "403": "AccessDenied"}):
+            content: bytes = self.client().get_object(Bucket=bucket, Key=key)["Body"].read()
             return content
 
     def head(self, bucket: str, key: str) -> ObjectHead | None:
         try:
-            with _translated(_HEAD_OBJECT_CODES):
-                answer = self._client().head_object(Bucket=bucket, Key=key)
+            with translated(_HEAD_OBJECT_CODES):
+                answer = self.client().head_object(Bucket=bucket, Key=key)
         except OutboundError as error:
             if error.code in ("NoSuchKey", "NoSuchBucket"):
                 return None
@@ -205,14 +205,14 @@ class S3ObjectStore:
         )
 
     def delete(self, bucket: str, key: str) -> None:
-        with _translated({}):
-            self._client().delete_object(Bucket=bucket, Key=key)
+        with translated({}):
+            self.client().delete_object(Bucket=bucket, Key=key)
 
     def list_keys(self, bucket: str, prefix: str) -> Iterator[str]:
         token: dict[str, Any] = {}
         while True:
-            with _translated({}):
-                page = self._client().list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
+            with translated({}):
+                page = self.client().list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
             for entry in page.get("Contents", []):
                 yield entry["Key"]
             if not page.get("IsTruncated"):
@@ -221,8 +221,8 @@ class S3ObjectStore:
 
     def bucket_exists(self, bucket: str) -> bool:
         try:
-            with _translated(_HEAD_BUCKET_CODES):
-                self._client().head_bucket(Bucket=bucket)
+            with translated(_HEAD_BUCKET_CODES):
+                self.client().head_bucket(Bucket=bucket)
         except OutboundError as error:
             if error.code == "NoSuchBucket":
                 return False
@@ -234,10 +234,11 @@ class S3ObjectStore:
         arguments: dict[str, Any] = {}
         if self._region != "us-east-1":
             arguments["CreateBucketConfiguration"] = {"LocationConstraint": self._region}
-        with _translated({}):
-            self._client().create_bucket(Bucket=bucket, **arguments)
+        with translated({}):
+            self.client().create_bucket(Bucket=bucket, **arguments)
 
-    def _client(self) -> "S3Client":
+    def client(self) -> "S3Client":
+        """The client library's own client, for calls that the port has no word for; errors are to be ``translated``."""
         with self._lock:
             if self._made is None:
                 self._made = self._make_client()
@@ -291,7 +292,7 @@ def _content_md5(body: bytes | BinaryIO) -> str:
 
 
 @contextmanager
-def _translated(codes: Mapping[str, str]) -> Iterator[None]:
+def translated(codes: Mapping[str, str]) -> Iterator[None]:
     """Turn the client library's errors into OutboundError; ``codes`` names what a bare HTTP status means for this
     call.
     """
