@@ -5,7 +5,7 @@ import shutil
 import ssl
 import urllib.error
 import urllib.request
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from opentrail.cli.checks import Check
 from opentrail.cli.clients import client
+from opentrail.cli.doctor_buckets import archive_checks, bucket_checks
 from opentrail.cli.env import variables
 from opentrail.cli.options import ConfigOption, HomeOption, JsonOption, home_of, settings_of
-from opentrail.config import Settings
+from opentrail.config import ARCHIVE, Settings
 from opentrail.errors import ConfigError
 from opentrail.local.goiardi import goiardi_binary
 from opentrail.local.ministack import missing
@@ -24,15 +26,6 @@ from opentrail.local.weed import weed_binary
 from opentrail.state.home import Home, HomeLock, format_of
 
 _LOW_DISK_BYTES = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at. ``state`` is ``ok``, ``note`` (nothing to do now) or ``problem``."""
-
-    subject: str
-    state: str
-    detail: str
 
 
 def doctor(home: HomeOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -94,6 +87,9 @@ def _upstreams(settings: Settings) -> list[Check]:
     """What stands behind the gateway, and where evidence has a gap by configuration."""
     checks = []
     for name, upstream in settings.upstreams.items():
+        if name == ARCHIVE:
+            checks += archive_checks(settings)
+            continue
         what = f"{', '.join(upstream.services)} at {upstream.endpoint}"
         if upstream.intents:
             checks.append(Check(f"upstream {name}", "ok", what))
@@ -145,7 +141,8 @@ def _ready(facts: dict[str, Any]) -> Check:
 
 def _trails(home: Home, settings: Settings) -> list[Check]:
     """The default account's trails; other accounts ask GetTrailStatus themselves."""
-    cloudtrail = client(variables(home, settings), "cloudtrail")
+    environment = variables(home, settings)
+    cloudtrail = client(environment, "cloudtrail")
     checks = []
     for trail in cloudtrail.describe_trails()["trailList"]:
         status = cloudtrail.get_trail_status(Name=trail["TrailARN"])
@@ -158,4 +155,5 @@ def _trails(home: Home, settings: Settings) -> list[Check]:
             checks.append(Check(subject, "note", "does not log; `aws cloudtrail start-logging` starts it"))
         else:
             checks.append(Check(subject, "ok", f"logs to {trail['S3BucketName']}"))
+        checks += bucket_checks(environment, trail)
     return checks

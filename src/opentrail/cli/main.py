@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from opentrail.cli import accounts, backup, demo, doctor, env, keys, policy, reload, up, validate
+from opentrail.cli import accounts, backup, demo, doctor, env, keys, policy, reload, trails, up, validate
 from opentrail.errors import ConfigError, OpenTrailError
 from opentrail.version import __version__
 
@@ -29,6 +29,7 @@ application.command("reload")(reload.reload)
 application.add_typer(accounts.commands, name="accounts")
 application.add_typer(keys.commands, name="keys")
 application.add_typer(policy.commands, name="policy")
+application.add_typer(trails.commands, name="trails")
 
 
 def _print_version(wanted: bool) -> None:

@@ -20,6 +20,7 @@ from opentrail.cli.options import JsonOption
 from opentrail.clock import SystemClock
 from opentrail.errors import ConfigError
 from opentrail.storage.reading import ObjectReader, S3ObjectReader
+from opentrail.verify.copies import CopyReader
 from opentrail.verify.directory import DirectoryReader, find_bucket
 from opentrail.verify.findings import Finding, Note
 from opentrail.verify.public_keys import KeyFiles, KeySource, ListedKeys
@@ -52,12 +53,18 @@ def validate_command(
     endpoint_url: Annotated[
         str | None, typer.Option("--endpoint-url", metavar="URL", help="Instead of AWS's [default: AWS_ENDPOINT_URL].")
     ] = None,
+    original_bucket: Annotated[
+        str | None,
+        typer.Option("--original-bucket", metavar="NAME", help="The files are a copy of this bucket's: an archive."),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", metavar="N", help="Files fetched at a time.")] = 32,
     as_json: JsonOption = False,
 ) -> None:
     """Check digest files and the log files they list. Exit code 0: whole; 1: findings; 2: wrong use."""
+    place, prefix = _place(target)
     question = Question(
-        *_place(target),
+        original_bucket or place,
+        prefix,
         trail=_trail(trail_arn),
         account_id=_account(account_id),
         region=region,
@@ -69,6 +76,8 @@ def validate_command(
     if not 1 <= workers <= _WORKERS_MAX:
         raise ConfigError(f"--workers must be between 1 and {_WORKERS_MAX}")
     reader, keys = _sources(target, question, public_keys or [], endpoint_url, workers)
+    if question.bucket != place and target.startswith("s3://"):
+        reader = CopyReader(reader, question.bucket, place)
     with _progress_bar() as on_progress:
         report = validate(
             question,
@@ -80,8 +89,10 @@ def validate_command(
             on_progress=on_progress,
         )
     if as_json:
-        print(json.dumps(report.document()))
+        print(json.dumps({**report.document(), "readFrom": target}))
     else:
+        if original_bucket:
+            print(f"as s3://{_printable(original_bucket)}, read from {_printable(target)}")
         _show(report)
     if not report.whole:
         raise typer.Exit(1)
@@ -114,7 +125,7 @@ def _sources(
     session = _session()
     home = session.region_name or question.region or "us-east-1"
     clock = SystemClock()
-    region = home if endpoint or _has_endpoint() else _bucket_region(session, question.bucket, home)
+    region = home if endpoint or _has_endpoint() else _bucket_region(session, _place(target)[0], home)
     reader = S3ObjectReader(session, clock, endpoint=endpoint, region=region, connections=workers + 1)
     return reader, keys or ListedKeys(_cloudtrail_clients(session, endpoint))
 
