@@ -90,7 +90,7 @@ def _archive_rules(archive: UpstreamSettings, settings: Settings) -> list[tuple[
         (archive.credentials not in ("", ACCOUNT_CREDENTIALS), "credentials must name a file"),
         (bool(archive.bucket), "bucket must name the bucket that expired log files are moved to"),
         (not archive.services, "services: an archive serves no calls"),
-        (not foreign, "is for the embedded S3 server: that of `upstream.s3` has transitions of its own"),
+        (not foreign, "endpoint: an archive is for the embedded S3 server; that of `upstream.s3` has transitions"),
         (archive.connect_timeout_s > 0 and archive.read_timeout_s > 0, "timeouts must be above 0"),
     ]
 

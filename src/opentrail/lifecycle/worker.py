@@ -9,7 +9,7 @@ Lifecycle actions": CloudTrail does not capture them); it is told in the log, an
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from opentrail.errors import IntegrityError, OutboundError
 from opentrail.lifecycle.archive import MAX_FILE_BYTES, Archive, ArchiveError, is_evidence
 from opentrail.lifecycle.due import Deed, Due, due_uploads, due_versions, prefixes
 from opentrail.lifecycle.rules import Rule
+from opentrail.storage.bucket import CONNECTION_ERROR
 from opentrail.storage.versions import ObjectVersion, VersionStore
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ ACTIONS = (
     "upload_aborted",
     "archived",
     "locked",
+    "conflict",
     "failed",
 )
 """What can become of a version that is due; the labels of the metric."""
@@ -40,6 +42,7 @@ _DONE = {
     Deed.ABORT_UPLOAD: "upload_aborted",
 }
 _LOCKED = "AccessDenied"  # S3's answer for a version that Object Lock holds, and SeaweedFS's (measured)
+_REFUSALS_IN_A_ROW = 10
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "NoSuchBucket"})
 
 
@@ -91,7 +94,7 @@ class LifecycleWorker:
                 self._carry_out(bucket, rules, now, here)
             except OutboundError as problem:
                 if problem.code != "NoSuchBucket" or isinstance(problem, ArchiveError):
-                    here["failed"] += 1
+                    self._count(here, "failed")
                     log.warning("lifecycle: bucket %s: %s; the next look goes on", bucket, problem)
             if here:
                 log.info("lifecycle: bucket %s: %s", bucket, ", ".join(f"{n} {what}" for what, n in here.items()))
@@ -113,11 +116,8 @@ class LifecycleWorker:
     def _carry_out(self, bucket: str, rules: tuple[Rule, ...], now: datetime, here: Counter[str]) -> None:
         store = self._parts.store
         for prefix in prefixes(rules):
-            for due in due_versions(rules, store.list_versions(bucket, prefix), now):
-                if self._stopping.is_set():
-                    return
-                self._count(here, self._settle(bucket, due))
-            if not any(rule.abort_days for rule in rules if rule.enabled):
+            self._settle_all(bucket, due_versions(rules, store.list_versions(bucket, prefix), now), here)
+            if self._stopping.is_set() or not any(rule.abort_days for rule in rules if rule.enabled):
                 continue
             for upload, rule in due_uploads(rules, store.list_uploads(bucket, prefix), now):
                 if self._stopping.is_set():
@@ -127,10 +127,29 @@ class LifecycleWorker:
                 log.info("lifecycle: the upload of %r given up by rule %r", where, rule.rule_id)
                 self._count(here, _DONE[Deed.ABORT_UPLOAD])
 
+    def _settle_all(self, bucket: str, dues: Iterable[Due], here: Counter[str]) -> None:
+        """Do deeds one by one. One file that an archive does not take keeps nobody from the others; when it takes
+        several in a row not, it is away. Raises OutboundError.
+        """
+        refused = 0
+        for due in dues:
+            if self._stopping.is_set():
+                return
+            try:
+                action = self._settle(bucket, due)
+                refused = 0
+            except ArchiveError as problem:
+                refused += 1
+                if refused == _REFUSALS_IN_A_ROW:
+                    raise
+                log.warning("lifecycle: %r stays: %s", f"s3://{bucket}/{due.version.key}", problem)
+                action = "failed"
+            self._count(here, action)
+
     def _settle(self, bucket: str, due: Due) -> str | None:
         """Do one deed; the action that it was, None where nothing had to be done after all.
 
-        Raises OutboundError where the server does not answer: the others can wait, too.
+        Raises ArchiveError, and OutboundError where the server itself does not answer.
         """
         version = due.version
         try:
@@ -138,9 +157,9 @@ class LifecycleWorker:
             return self._remove(bucket, due, rule) if rule is not None else None
         except IntegrityError as finding:
             log.error("lifecycle: %r stays: %s", f"s3://{bucket}/{version.key}", finding)  # noqa: TRY400 - a finding
-            return "failed"
+            return "conflict"
         except OutboundError as problem:
-            if problem.retryable or isinstance(problem, ArchiveError):
+            if problem.code == CONNECTION_ERROR or isinstance(problem, ArchiveError):
                 raise
             if problem.code in _GONE:
                 return None
