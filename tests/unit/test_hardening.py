@@ -7,6 +7,7 @@ from opentrail.cli.hardening import (
     DENIAL,
     BucketFacts,
     Measure,
+    Root,
     denial,
     measure_of_trail,
     measures_of_bucket,
@@ -14,6 +15,7 @@ from opentrail.cli.hardening import (
 )
 
 ROOT = "AWSLogs/123456789012/"
+ROOTS = (Root(ROOT, ROOT),)
 KEEPERS = ["arn:aws:iam::123456789012:root"]
 OTHERS = {"Sid": "Trail", "Effect": "Allow", "Principal": "*", "Action": "s3:Get*", "Resource": "arn:aws:s3:::logs"}
 DENIED = denial("logs", [ROOT], KEEPERS)
@@ -21,13 +23,13 @@ DENIED = denial("logs", [ROOT], KEEPERS)
 
 def of(name: str, **facts: Any) -> Measure:
     """One measure for bucket ``logs``."""
-    found = measures_of_bucket(BucketFacts("logs", (ROOT,), **facts), KEEPERS, 400)
+    found = measures_of_bucket(BucketFacts("logs", ROOTS, **facts), KEEPERS, 400)
     return next(measure for measure in found if measure.measure == name)
 
 
 def test_a_bare_bucket_misses_everything() -> None:
     """And each measure says what would be put."""
-    found = measures_of_bucket(BucketFacts("logs", (ROOT,)), KEEPERS, 400)
+    found = measures_of_bucket(BucketFacts("logs", ROOTS), KEEPERS, 400)
     assert [(one.measure, one.state) for one in found] == [
         ("versioning", "missing"),
         ("bucket policy", "missing"),
@@ -74,6 +76,15 @@ def test_what_a_server_does_not_have_is_no_fault() -> None:
     """And what could not be looked at is one."""
     assert of("versioning", refusals={"versioning": "NotImplemented"}).state == "unavailable"
     assert of("versioning", refusals={"versioning": "AccessDenied"}).state == "failed"
+
+
+def test_an_organizations_trail_is_protected_as_a_whole() -> None:
+    """Every member's log files; the rules are held against those of one account."""
+    facts = BucketFacts("logs", (Root("AWSLogs/o-abcdefghij/", "AWSLogs/o-abcdefghij/123456789012/"),))
+    found = {one.measure: one.value for one in measures_of_bucket(facts, KEEPERS, 400)}
+    (statement,) = json.loads(found["bucket policy"])["Statement"]
+    assert statement["Resource"] == ["arn:aws:s3:::logs/AWSLogs/o-abcdefghij/*"]
+    assert found["lifecycle rule"] == [retention_rule("AWSLogs/o-abcdefghij/", 400)]
 
 
 def test_validation_is_the_trails_own() -> None:

@@ -22,6 +22,8 @@ from opentrail.storage.versions import S3Versions
 
 log = logging.getLogger(__name__)
 
+_SHOWN_BYTES = 2000
+
 
 def open_lifecycle(core: Core, storage: ObjectStorage) -> LifecycleWorker | None:
     """The worker for the embedded server, not started; None for a foreign one. Raises ConfigError (credentials)."""
@@ -55,27 +57,28 @@ def open_archive(settings: Settings) -> Archive | None:
 def take_over(core: Core, storage: ObjectStorage) -> None:
     """Move configurations that the embedded server still keeps, from releases that left them to it, into our state.
 
-    One that S3 would not have taken stays there, without effect, and is told. Raises OutboundError.
+    One that S3 would not have taken is dropped, and shown in the log: there it would be carried out past our archive.
+    Raises OutboundError.
     """
     versions = S3Versions(storage.store)
     for bucket in core.buckets.every():
         text = versions.lifecycle(bucket.name)
         if text is None:
             continue
-        if bucket.lifecycle_text is None and not _adopt(core, bucket, text):
-            continue
+        if bucket.lifecycle_text is None:
+            _adopt(core, bucket, text)
         versions.delete_lifecycle(bucket.name)
 
 
-def _adopt(core: Core, bucket: Bucket, text: bytes) -> bool:
+def _adopt(core: Core, bucket: Bucket, text: bytes) -> None:
     try:
         rules = read_configuration(text, new_id=core.world.entropy.uuid())
     except ApiError as problem:
-        log.warning("lifecycle: the rules that bucket %s had before are not in force: %s", bucket.name, problem)
-        return False
+        shown = text[:_SHOWN_BYTES].decode(errors="replace")
+        log.warning("lifecycle: the rules that bucket %s had are dropped: %s: %r", bucket.name, problem, shown)
+        return
     with core.database.unit() as unit:
         core.buckets.put_lifecycle(unit, bucket.name, write_configuration(rules).decode())
-    return True
 
 
 def _rules(core: Core) -> Mapping[str, tuple[Rule, ...]]:

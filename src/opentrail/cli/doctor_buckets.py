@@ -1,13 +1,12 @@
 """What ``opentrail doctor`` says of trails' buckets and of the archive: how long files live, and what protects them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from opentrail.app.lifecycle import open_archive
 from opentrail.cli.checks import Check
-from opentrail.cli.hardening import folders
+from opentrail.cli.hardening import BucketFacts
 from opentrail.cli.retention import difference
-from opentrail.cli.trail_buckets import Buckets, trail_root
+from opentrail.cli.trail_buckets import Buckets
 from opentrail.config import Settings
 from opentrail.errors import ConfigError, OutboundError
 
@@ -15,11 +14,11 @@ from opentrail.errors import ConfigError, OutboundError
 def bucket_checks(environment: Mapping[str, str], trail: Mapping[str, Any]) -> list[Check]:
     """A trail's bucket: one check for retention where digest files are written, one for each protection."""
     bucket, buckets = trail["S3BucketName"], Buckets(environment)
-    facts = buckets.facts(bucket, (trail_root(trail),))
+    facts = buckets.facts(bucket, tuple(buckets.roots(trail)))
     subject = f"bucket {bucket}"
     checks = []
     if trail["LogFileValidationEnabled"]:
-        checks.append(_retention(subject, trail, facts.rules or [], facts.refusals.get("lifecycle rule")))
+        checks.append(_retention(subject, facts))
     if code := facts.refusals.get("versioning"):
         checks.append(Check(subject, "note", f"versioning cannot be looked at: {code}"))
     elif facts.versioning != "Enabled":
@@ -33,19 +32,19 @@ def bucket_checks(environment: Mapping[str, str], trail: Mapping[str, Any]) -> l
     return checks
 
 
-def _retention(
-    subject: str, trail: Mapping[str, Any], rules: Sequence[Mapping[str, Any]], refused: str | None
-) -> Check:
-    if refused:
+def _retention(subject: str, facts: BucketFacts) -> Check:
+    if refused := facts.refusals.get("lifecycle rule"):
         return Check(subject, "note", f"lifecycle rules cannot be looked at: {refused}")
-    uneven = difference(rules, *folders(trail_root(trail)))
-    if uneven is None:
+    uneven = "; ".join(text for root in facts.roots if (text := difference(facts.rules or [], *root.folders)))
+    if not uneven:
         return Check(subject, "ok", "log files and digest files are kept equally long")
     return Check(subject, "problem", f"{uneven}: validation will fail for the time between; give both one rule")
 
 
 def archive_checks(settings: Settings) -> list[Check]:
     """Whether the archive can be reached, where there is one."""
+    from opentrail.app.lifecycle import open_archive  # the whole product behind it: other commands need not wait for it
+
     named = settings.upstream_archive
     if named is None:
         return []

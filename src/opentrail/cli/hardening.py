@@ -33,13 +33,28 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Root:
+    """Where a trail writes: everything below ``prefix``, which ends at the account, or at the organization; ``account``
+    is the prefix of one account in it.
+    """
+
+    prefix: str
+    account: str
+
+    @property
+    def folders(self) -> tuple[str, str]:
+        """Where log files are, and where digest files are (cloudtrail fact sheet 3.2, 5.1)."""
+        return f"{self.account}CloudTrail/", f"{self.account}CloudTrail-Digest/"
+
+
+@dataclass(frozen=True, slots=True)
 class BucketFacts:
-    """What a bucket says. ``roots`` are the prefixes up to the account under which trails write into it. None: it has
-    none; ``refusals`` has the error code of each question that was not answered.
+    """What a bucket says. ``roots`` is where trails write in it. None: it has none; ``refusals`` has the error code of
+    each question that was not answered.
     """
 
     bucket: str
-    roots: tuple[str, ...]
+    roots: tuple[Root, ...]
     versioning: str | None = None
     policy: Mapping[str, Any] | None = None
     rules: Sequence[Mapping[str, Any]] | None = None
@@ -104,7 +119,7 @@ def _policy(subject: str, facts: BucketFacts, keepers: Sequence[str]) -> Measure
     statements = [given] if isinstance(given, Mapping) else list(given)
     ours = [one for one in statements if one.get("Sid") == DENIAL]
     known = {root for one in ours for root in _roots(facts.bucket, one)}
-    wanted = denial(facts.bucket, sorted(known | set(facts.roots)), keepers)
+    wanted = denial(facts.bucket, sorted(known | {root.prefix for root in facts.roots}), keepers)
     if [_comparable(one) for one in ours] == [_comparable(wanted)]:
         return Measure(subject, "bucket policy", "ok", f"only {', '.join(sorted(keepers))} deletes log files")
     others = [one for one in statements if one.get("Sid") != DENIAL]
@@ -133,21 +148,16 @@ def _plain(value: Any) -> Any:
 
 def _lifecycle(subject: str, facts: BucketFacts, expire_days: int) -> Measure:
     rules = list(facts.rules or [])
-    uneven = [text for root in facts.roots if (text := difference(rules, *folders(root)))]
+    uneven = [text for root in facts.roots if (text := difference(rules, *root.folders))]
     if uneven:
         return Measure(subject, "lifecycle rule", "by hand", f"{'; '.join(uneven)}: give both one rule")
-    endless = [root for root in facts.roots if not expires(rules, folders(root)[0])]
+    endless = [root.prefix for root in facts.roots if not expires(rules, root.folders[0])]
     if not endless:
         return Measure(subject, "lifecycle rule", "ok", "log files and digest files expire together")
     detail = f"{', '.join(endless)}: never expires; a rule for log files and digest files together, {expire_days} days"
     return Measure(
         subject, "lifecycle rule", "missing", detail, [*rules, *(retention_rule(root, expire_days) for root in endless)]
     )
-
-
-def folders(root: str) -> tuple[str, str]:
-    """Where log files are, and where digest files are, below a root (cloudtrail fact sheet 3.2, 5.1)."""
-    return f"{root}CloudTrail/", f"{root}CloudTrail-Digest/"
 
 
 def _refused(subject: str, measure: str, code: str) -> Measure:

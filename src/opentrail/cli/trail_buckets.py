@@ -5,17 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from opentrail.cli.clients import client
-from opentrail.cli.hardening import BucketFacts, Measure
+from opentrail.cli.hardening import BucketFacts, Measure, Root
 from opentrail.trails.names import log_root
 
 _NOTHING = frozenset(
     {"NoSuchBucketPolicy", "NoSuchLifecycleConfiguration", "ObjectLockConfigurationNotFoundError"}
 )  # fmt: skip
-
-
-def trail_root(trail: Mapping[str, Any]) -> str:
-    """Up to the account: where a trail of DescribeTrails writes in its bucket."""
-    return log_root(trail.get("S3KeyPrefix", ""), trail["TrailARN"].split(":")[4])
 
 
 class Buckets:
@@ -25,7 +20,21 @@ class Buckets:
         self._environment = environment
         self._s3 = client(environment, "s3")
 
-    def facts(self, bucket: str, roots: tuple[str, ...]) -> BucketFacts:
+    def roots(self, trail: Mapping[str, Any]) -> list[Root]:
+        """Where a trail of DescribeTrails writes in its bucket; an organization's id is read from what is there."""
+        prefix, account = trail.get("S3KeyPrefix", ""), trail["TrailARN"].split(":")[4]
+        own = log_root(prefix, account)
+        found = [Root(own, own)]
+        if trail.get("IsOrganizationTrail"):
+            start = f"{own.removesuffix(f'{account}/')}o-"
+            page, _ = _asked(
+                lambda: self._s3.list_objects_v2(Bucket=trail["S3BucketName"], Prefix=start, Delimiter="/")
+            )
+            ids = [folder["Prefix"] for folder in (page or {}).get("CommonPrefixes", [])]
+            found += [Root(folder, f"{folder}{account}/") for folder in ids]
+        return found
+
+    def facts(self, bucket: str, roots: tuple[Root, ...]) -> BucketFacts:
         """What a bucket says of itself. Raises what boto3 raises where nobody answers."""
         refusals: dict[str, str] = {}
 

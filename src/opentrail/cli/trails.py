@@ -14,7 +14,7 @@ from opentrail.cli.clients import client
 from opentrail.cli.env import variables
 from opentrail.cli.hardening import Measure, measure_of_trail, measures_of_bucket
 from opentrail.cli.options import ConfigOption, HomeOption, JsonOption, home_of, settings_of
-from opentrail.cli.trail_buckets import Buckets, trail_root
+from opentrail.cli.trail_buckets import Buckets
 from opentrail.errors import ConfigError, OutboundError
 
 DEFAULT_EXPIRE_DAYS = 2557
@@ -70,7 +70,9 @@ def _measures(
             raise ConfigError(f"no trail is called {name}")
         buckets = Buckets(environment)
         for bucket in dict.fromkeys(one["S3BucketName"] for one in trails):
-            roots = dict.fromkeys(trail_root(one) for one in trails if one["S3BucketName"] == bucket)
+            roots = dict.fromkeys(
+                root for one in trails if one["S3BucketName"] == bucket for root in buckets.roots(one)
+            )
             for measure in measures_of_bucket(buckets.facts(bucket, tuple(roots)), keepers, expire_days):
                 todo = apply and measure.state == "missing"
                 yield _outcome(measure, buckets.apply(bucket, measure)) if todo else measure
