@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from opentrail.cli.doctor_buckets import archive_checks
+from opentrail.config import load
 from tests.support.archive import BUCKET as ARCHIVE
 from tests.support.archive import ArchiveServer, running_archive
 from tests.support.gateway import Gateway, make_trail, running
@@ -155,6 +157,19 @@ def test_the_archive_is_whole_under_its_original_name(split: Split, tmp_path: Pa
     assert code == 1
     assert any("has been moved from its original location" in line for line in verdict.invalid), verdict.text
     assert "`has been moved from its original location`" in DOCS
+
+
+def test_doctor_looks_at_the_archive(split: Split) -> None:
+    """Where it is, or that there is no such bucket, or nobody."""
+    settings = dict(split.archive.settings)
+    (check,) = archive_checks(load(None, settings))
+    assert (check.state, f"s3://{ARCHIVE} at " in check.detail) == ("ok", True)
+    for change in ({"BUCKET": "nowhere"}, {"ENDPOINT": "http://127.0.0.1:1"}, {"CREDENTIALS": "/nowhere"}):
+        changed = settings | {f"OPENTRAIL_UPSTREAM_ARCHIVE_{name}": value for name, value in change.items()}
+        (check,) = archive_checks(load(None, changed))
+        assert check.state == "problem", change
+        assert "stay where they are" in check.detail
+    assert archive_checks(load(None, {})) == []
 
 
 def test_a_tampered_archive_is_noticed(split: Split) -> None:

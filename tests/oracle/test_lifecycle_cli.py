@@ -1,7 +1,9 @@
 """Lifecycle rules put with the unmodified AWS CLI and boto3: kept, shown, refused, recorded and carried out."""
 
 import json
+import re
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,10 @@ def test_the_cli_puts_a_rule_that_expires_log_files(gateway: Gateway, tmp_path: 
     done = gateway.cli(*api, "get-bucket-lifecycle-configuration", "--bucket", BUCKET)
     assert "NoSuchLifecycleConfiguration" in done.stderr
     assert "lifecycle: 's3://" in gateway.log.read_text()
+    with urllib.request.urlopen(f"{gateway.url}/_opentrail/metrics", timeout=30) as page:
+        counted = re.search(r'opentrail_lifecycle_actions_total\{action="expired"\} (\d+)', page.read().decode())
+    assert counted is not None
+    assert int(counted[1]) >= 1
     gateway.client("cloudtrail").start_logging(Name="main")
     names = ("PutBucketLifecycle", "GetBucketLifecycle", "DeleteBucketLifecycle")
     s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=_days(3650))
@@ -106,3 +112,13 @@ def test_a_bucket_that_is_made_again_has_no_rules(gateway: Gateway) -> None:
     s3.create_bucket(Bucket="lifecycle-again")
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
         s3.get_bucket_lifecycle_configuration(Bucket="lifecycle-again")
+
+
+def test_an_archive_that_comes_later_waits_for_a_restart(gateway: Gateway) -> None:
+    """A reload tells it; rules do not change their way under way."""
+    archive = '[upstream.archive]\nendpoint = "http://127.0.0.1:1"\ncredentials = "{}"\nbucket = "b"\n'
+    path = gateway.home / "opentrail.toml"
+    path.write_text(archive.format(gateway.home / "credentials"))
+    done = gateway.opentrail("reload", "--json")
+    path.unlink()
+    assert "upstream.archive" in json.loads(done.stdout)["waitingForRestart"], done.stderr

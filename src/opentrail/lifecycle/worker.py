@@ -2,8 +2,8 @@
 
 Rules. Where there is an archive, a log file or digest file is removed only after its copy there was verified. Right
 before a current version is deleted it is asked once more whether it is still the one that expired. What the server
-holds (Object Lock) stays, as with S3. As with S3, what is done here leaves no event record (User Guide, "Logging S3
-Lifecycle actions": CloudTrail does not capture them); it is told in the log, and counted.
+holds (Object Lock) stays, as with S3. As with S3, what is done here leaves no event record (User Guide, "Lifecycle and
+other bucket configurations": CloudTrail does not capture it); it is told in the log, and counted.
 """
 
 import logging
