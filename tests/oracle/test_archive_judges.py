@@ -72,12 +72,12 @@ class Split:
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)
 
-    def theirs(self, *options: str, archive: bool = False) -> tuple[int, Verdict]:
+    def theirs(self, *options: str, archive: bool = False, since: str = "") -> tuple[int, Verdict]:
         """`aws cloudtrail validate-logs`, unmodified."""
         environment = dict(self.environment)
         if archive:
             environment["AWS_ENDPOINT_URL_S3"] = self.archive.server.endpoint
-        times = ("--start-time", f"{self.since:%Y-%m-%dT%H:%M:%SZ}")
+        times = ("--start-time", since or f"{self.since:%Y-%m-%dT%H:%M:%SZ}")
         done = self.gateway.cli(
             "cloudtrail", "validate-logs", "--trail-arn", ARN, "--verbose", *times, *options, environment=environment
         )
@@ -141,6 +141,8 @@ def test_the_bucket_says_that_its_past_is_gone(split: Split) -> None:
     second = _stamp(digests(split.keys())[1])
     code, report = split.ours(f"s3://{BUCKET}", "--start-time", second, "--end-time", _stamp(digests(split.keys())[-1]))
     assert (code, report["findings"]) == (0, []), report
+    code, verdict = split.theirs(since=second)
+    assert (code, verdict.invalid) == (0, ()), verdict.text
 
 
 def test_the_archive_is_whole_under_its_original_name(split: Split, tmp_path: Path) -> None:

@@ -213,3 +213,20 @@ def test_versions_of_log_files_are_archived_too(seaweed: SeaweedFS) -> None:
     assert world.look(Rule("old", True, Filter(), noncurrent_days=1), days=3) == {"archived": 1}
     assert world.store.get("lifecycle-archive-3", LOG) == b"log"
     assert world.everything() == [(LOG, True, True)]
+
+
+@pytest.mark.parametrize("versions", [False, True])
+def test_every_version_is_listed_once_over_several_pages(seaweed: SeaweedFS, *, versions: bool) -> None:
+    """Also where a folder's name begins with another's, which the server puts in another order than S3."""
+    world = World(seaweed, f"lifecycle-listed-{versions}".lower(), versions=versions)
+    days = [f"a/{kind}/{day}/{n}" for kind in ("CloudTrail", "CloudTrail-Digest") for day in "12" for n in range(5)]
+    keys = (*days, "a/CloudTrail/", "b/1", "b/10", "b/2", "c")
+    for key in keys * 2:
+        world.put(key, b"" if key.endswith("/") else b"body")
+    full = [one.key for one in S3Versions(world.store).list_versions(world.bucket, "")]
+    assert set(full) == set(keys)
+    for size in (4, 5, 7, 1000):
+        found = [one.key for one in S3Versions(world.store, page_entries=size).list_versions(world.bucket, "")]
+        assert sorted(found) == sorted(full), size
+        below = [one.key for one in S3Versions(world.store, page_entries=size).list_versions(world.bucket, "a/Cloud")]
+        assert sorted(below) == sorted(key for key in full if key.startswith("a/Cloud")), size

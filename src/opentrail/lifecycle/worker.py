@@ -182,11 +182,18 @@ class LifecycleWorker:
             if store.put_at(bucket, version.key) != version.modified_at.replace(microsecond=0):
                 return None
             store.remove(bucket, version.key, None)
+        elif due.deed is Deed.REMOVE_MARKER and not self._is_lone(bucket, version):
+            return None
         else:
             store.remove(bucket, version.key, version.version_id)
         where = f"s3://{bucket}/{version.key}"  # shown by %r: a key may hold line breaks
         log.info("lifecycle: %r (%s) %s by rule %r", where, version.version_id, action, rule.rule_id)
         return action
+
+    def _is_lone(self, bucket: str, marker: ObjectVersion) -> bool:
+        """Whether a delete marker hides nothing: asked for its key alone, where no page can end in between."""
+        others = self._parts.store.list_versions(bucket, marker.key)
+        return not any(one.key == marker.key and one.version_id != marker.version_id for one in others)
 
     def _archive(self, archive: Archive, bucket: str, version: ObjectVersion) -> None:
         if version.size_bytes > MAX_FILE_BYTES:

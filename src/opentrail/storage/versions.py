@@ -88,27 +88,49 @@ class VersionStore(Protocol):
 
 
 class S3Versions:
-    """Any S3 through boto3, with the client of an S3ObjectStore."""
+    """Any S3 through boto3, with the client of an S3ObjectStore.
+
+    What does not fit on one page is listed folder by folder. SeaweedFS goes through folders in the order of their names
+    and goes on after a key in the order of keys, in which ``CloudTrail-Digest/`` comes before ``CloudTrail/``: over
+    several pages it leaves the one out (measured). What is still left out, among more than a page of names in one
+    folder of which one begins with another, is listed once there are fewer.
+    """
 
     def __init__(self, store: S3ObjectStore, *, page_entries: int = PAGE_ENTRIES) -> None:
         self._store = store
         self._page_entries = page_entries
 
     def list_versions(self, bucket: str, prefix: str) -> Iterator[ObjectVersion]:
-        client = self._store.client()
-        client.meta.events.register("after-call.s3.ListObjectVersions", _keep_order, unique_id="opentrail-order")
+        waiting = [prefix]
+        while waiting:
+            below = waiting.pop()
+            whole = self._version_page(bucket, below)
+            if not whole.get("IsTruncated"):
+                yield from whole[_ORDERED]
+                continue
+            folders: list[str] = []
+            for page in self._version_pages(bucket, below):
+                yield from page[_ORDERED]
+                folders += [folder["Prefix"] for folder in page.get("CommonPrefixes", [])]
+            waiting += reversed([folder for folder in dict.fromkeys(folders) if folder != below])
+
+    def _version_pages(self, bucket: str, prefix: str) -> Iterator[Any]:
+        """Pages of one folder: what is in it, and the names of those below."""
         more: dict[str, Any] = {}
         while True:
-            with translated({}):
-                page: Any = client.list_object_versions(
-                    Bucket=bucket, Prefix=prefix, MaxKeys=self._page_entries, **more
-                )
-            yield from page[_ORDERED]
+            page = self._version_page(bucket, prefix, Delimiter="/", **more)
+            yield page
             if not page.get("IsTruncated"):
                 return
             more = {"KeyMarker": page["NextKeyMarker"]}
             if page.get("NextVersionIdMarker"):
                 more["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+    def _version_page(self, bucket: str, prefix: str, **asked: Any) -> Any:
+        client = self._store.client()
+        client.meta.events.register("after-call.s3.ListObjectVersions", _keep_order, unique_id="opentrail-order")
+        with translated({}):
+            return client.list_object_versions(Bucket=bucket, Prefix=prefix, MaxKeys=self._page_entries, **asked)
 
     def list_uploads(self, bucket: str, prefix: str) -> Iterator[PendingUpload]:
         more: dict[str, Any] = {}
