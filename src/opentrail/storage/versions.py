@@ -101,6 +101,11 @@ class S3Versions:
         self._page_entries = page_entries
 
     def list_versions(self, bucket: str, prefix: str) -> Iterator[ObjectVersion]:
+        with translated({}):
+            versioning = self._store.client().get_bucket_versioning(Bucket=bucket)
+        if "Status" not in versioning:
+            yield from self._objects(bucket, prefix)
+            return
         waiting = [prefix]
         while waiting:
             below = waiting.pop()
@@ -113,6 +118,27 @@ class S3Versions:
                 yield from page[_ORDERED]
                 folders += [folder["Prefix"] for folder in page.get("CommonPrefixes", [])]
             waiting += reversed([folder for folder in dict.fromkeys(folders) if folder != below])
+
+    def _objects(self, bucket: str, prefix: str) -> Iterator[ObjectVersion]:
+        """The objects of a bucket that never kept versions; cheaper to list (measured)."""
+        more: dict[str, Any] = {}
+        while True:
+            with translated({}):
+                page: Any = self._store.client().list_objects_v2(
+                    Bucket=bucket, Prefix=prefix, MaxKeys=self._page_entries, **more
+                )
+            for one in page.get("Contents", []):
+                yield ObjectVersion(
+                    one["Key"],
+                    "null",
+                    is_latest=True,
+                    is_marker=False,
+                    modified_at=one["LastModified"],
+                    size_bytes=one["Size"],
+                )
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _version_pages(self, bucket: str, prefix: str) -> Iterator[Any]:
         """Pages of one folder: what is in it, and the names of those below."""
