@@ -273,10 +273,3 @@ def test_what_the_grammar_does_not_know_is_refused(text: str, reason: str) -> No
     """A policy that could be misread is not stored, and the reason says what is wrong."""
     with pytest.raises(ValueError, match=reason):
         parse(text)
-
-
-def test_a_public_policy_is_told_from_a_conditional_one() -> None:
-    """PolicyStatus: everybody without a condition is public; with one, or with names, it is not."""
-    assert parse(document()).is_public
-    assert not parse(document(Condition={"Bool": {"aws:SecureTransport": "true"}})).is_public
-    assert not parse(document(Principal={"AWS": ACCOUNT})).is_public

@@ -119,7 +119,7 @@ def refusal(
     if at_home and about_policy and principal.type is PrincipalType.ROOT:
         return None
     request = AccessRequest(principal, need.action, need.resource, context)
-    verdict = authorize(request, policies, resource=ResourcePolicy(bucket.account_id, bucket.policy))
+    verdict = authorize(request, policies, resource=ResourcePolicy(bucket.account_id, bucket.policy_for(principal)))
     if not verdict.allowed:
         return s3_error("AccessDenied")
     # S3 lets only the owner's account at the policy, whatever the policy says (API Reference, PutBucketPolicy).

@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element
 from opentrail.aws.protocols.s3_errors import s3_error
 from opentrail.aws.protocols.s3_xml import children, document, element, local_name, read, text_of
 from opentrail.identity.buckets import canonical_user_id
+from opentrail.identity.public_access import SETTINGS, PublicAccessBlock
 
 MAX_DELETED = 1000
 _REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,16}){1,3}-[0-9]{1,2}")
@@ -122,6 +123,25 @@ def owner_acl(account_id: str) -> bytes:
 def policy_status(*, is_public: bool) -> bytes:
     """The answer to GetBucketPolicyStatus."""
     return document("PolicyStatus", element("IsPublic", "true" if is_public else "false"))
+
+
+def access_block(block: PublicAccessBlock) -> bytes:
+    """The answer to GetPublicAccessBlock."""
+    on = block.names()
+    inside = "".join(element(name, "true" if name in on else "false") for name in SETTINGS)
+    return document("PublicAccessBlockConfiguration", inside)
+
+
+def read_access_block(body: bytes) -> PublicAccessBlock:
+    """The settings of a PutPublicAccessBlock; those that it does not name are off. Raises ApiError MalformedXML."""
+    root = _root(body, "PublicAccessBlockConfiguration")
+    found: dict[str, str] = {}
+    for node in root:
+        name, text = local_name(node), (node.text or "").strip().lower()
+        if name not in SETTINGS or name in found or len(node) or text not in ("true", "false"):
+            raise s3_error("MalformedXML")
+        found[name] = text
+    return PublicAccessBlock.of(name for name, text in found.items() if text == "true")
 
 
 def outside_of(bucket: str, resources: Iterable[str]) -> bool:

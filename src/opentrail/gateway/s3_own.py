@@ -22,10 +22,12 @@ from opentrail.gateway.s3_bodies import MAX_DOCUMENT_BYTES
 from opentrail.gateway.s3_evidence import Evidence, Exchange
 from opentrail.gateway.upstream import NOTHING, Upstream, UpstreamAnswer
 from opentrail.identity.buckets import Bucket, Buckets
-from opentrail.identity.policy import parse
+from opentrail.identity.policy import Policy, parse
+from opentrail.identity.public_access import is_public
 from opentrail.state.database import Database, Unit
 
 _XML = {"content-type": "application/xml"}
+_NO_CONTENT = Reply(204)
 _ABSENT_FOR_S = 5.0
 _ABSENT_NAMES = 1024
 _ERROR_BYTES = 64 * 1024
@@ -44,7 +46,9 @@ class BucketState:
 
 
 class OwnOperations:
-    """Answers ListBuckets, CreateBucket, DeleteBucket, GetBucketLocation, GetBucketAcl and the policy operations."""
+    """Answers ListBuckets, CreateBucket, DeleteBucket, GetBucketLocation, GetBucketAcl, and the operations on policies
+    and public access blocks.
+    """
 
     def __init__(self, state: BucketState, evidence: Evidence) -> None:
         self._state = state
@@ -61,6 +65,9 @@ class OwnOperations:
             "GetBucketPolicyStatus": self._get_bucket_policy_status,
             "PutBucketPolicy": self._put_bucket_policy,
             "DeleteBucketPolicy": self._delete_bucket_policy,
+            "GetPublicAccessBlock": self._get_public_access_block,
+            "PutPublicAccessBlock": self._put_public_access_block,
+            "DeletePublicAccessBlock": self._delete_public_access_block,
         }
 
     async def find(self, name: str) -> Bucket | None:
@@ -185,10 +192,10 @@ class OwnOperations:
         return await self._read(exchange, text.encode(), {"content-type": "application/json"})
 
     async def _get_bucket_policy_status(self, exchange: Exchange) -> Reply:
-        policy = _bucket_of(exchange).policy
-        if policy is None:
+        bucket = _bucket_of(exchange)
+        if bucket.policy is None:
             raise s3_error("NoSuchBucketPolicy")
-        return await self._read(exchange, markup.policy_status(is_public=policy.is_public))
+        return await self._read(exchange, markup.policy_status(is_public=bucket.is_public))
 
     async def _put_bucket_policy(self, exchange: Exchange) -> Reply:
         document = await _document(exchange, MAX_DOCUMENT_BYTES)
@@ -200,17 +207,51 @@ class OwnOperations:
             raise s3_error("MalformedPolicy", str(problem)) from problem
         if markup.outside_of(name, policy.resource_texts()):
             raise s3_error("MalformedPolicy", "Policy has invalid resource")
-        return await self._change_policy(exchange, document.decode())
+        return await self._change(
+            exchange,
+            lambda unit: self._state.buckets.put_policy(unit, name, document.decode()),
+            lambda: self._require_unblocked(name, policy),
+        )
 
     async def _delete_bucket_policy(self, exchange: Exchange) -> Reply:
-        return await self._change_policy(exchange, None)
-
-    async def _change_policy(self, exchange: Exchange, text: str | None) -> Reply:
         name = exchange.call.bucket
+        return await self._change(exchange, lambda unit: self._state.buckets.put_policy(unit, name, None))
+
+    def _require_unblocked(self, name: str, policy: Policy) -> None:
+        bucket = self._state.buckets.find(name)
+        if bucket is not None and bucket.block and bucket.block.block_public_policy and is_public(policy):
+            raise s3_error("AccessDenied")
+
+    async def _get_public_access_block(self, exchange: Exchange) -> Reply:
+        block = _bucket_of(exchange).block
+        if block is None:
+            raise s3_error("NoSuchPublicAccessBlockConfiguration")
+        return await self._read(exchange, markup.access_block(block))
+
+    async def _put_public_access_block(self, exchange: Exchange) -> Reply:
+        document = await _document(exchange, MAX_DOCUMENT_BYTES)
+        exchange.body_parameters = body_parameters(exchange.call, document)
+        block, name = markup.read_access_block(document), exchange.call.bucket
+        return await self._change(
+            exchange, lambda unit: self._state.buckets.put_block(unit, name, block), answer=Reply(200)
+        )
+
+    async def _delete_public_access_block(self, exchange: Exchange) -> Reply:
+        name = exchange.call.bucket
+        return await self._change(exchange, lambda unit: self._state.buckets.put_block(unit, name, None))
+
+    async def _change(
+        self,
+        exchange: Exchange,
+        change: Callable[[Unit], None],
+        check: Callable[[], None] = lambda: None,
+        answer: Reply = _NO_CONTENT,
+    ) -> Reply:
         async with self._changing:
+            check()  # in turns: what it looks at must still hold when the change is made
             await self._evidence.write(exchange)
-            await self._commit(lambda unit: self._state.buckets.put_policy(unit, name, text))
-        return Reply(204)
+            await self._commit(change)
+        return answer
 
     async def _read(self, exchange: Exchange, body: bytes, headers: Mapping[str, str] = _XML) -> Reply:
         await self._evidence.write(exchange, bytes_out=len(body))

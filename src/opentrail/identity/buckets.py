@@ -1,4 +1,4 @@
-"""Which account owns which bucket, and the bucket policies, which are ours to keep and to evaluate.
+"""Which account owns which bucket, and the bucket policies and public access blocks, ours to keep and to evaluate.
 
 Rules. A bucket has one owner, set when it is created; the name is reserved (``ready`` false) before the bucket is made
 at the upstream and confirmed afterwards, so that a crash between the two leaves a name that only its owner can claim,
@@ -15,6 +15,8 @@ from types import MappingProxyType
 import sqlalchemy as sa
 
 from opentrail.identity.policy import Policy, parse
+from opentrail.identity.principal import Principal, PrincipalType
+from opentrail.identity.public_access import PublicAccessBlock, is_public
 from opentrail.state.database import Database, Unit, metadata
 
 buckets_table = sa.Table(
@@ -28,6 +30,7 @@ buckets_table = sa.Table(
     sa.Column("object_ownership", sa.Text, nullable=False),
     sa.Column("policy", sa.Text, nullable=True),
     sa.Column("lifecycle", sa.Text, nullable=True),
+    sa.Column("public_access_block", sa.Text, nullable=True),  # the settings that are on, with commas; null: no block
 )
 
 
@@ -45,6 +48,19 @@ class Bucket:
     policy_text: str | None
     policy: Policy | None
     lifecycle_text: str | None = None
+    is_public: bool = False
+    block: PublicAccessBlock | None = None
+
+    def policy_for(self, principal: Principal) -> Policy | None:
+        """The policy as it works for a caller: a public one is none to strangers where RestrictPublicBuckets is on.
+
+        Services of AWS are no strangers, and all that such a policy gives to other accounts goes with the rest of it
+        (Amazon S3 API Reference, PublicAccessBlockConfiguration).
+        """
+        if self.block is None or not self.block.restrict_public_buckets or not self.is_public:
+            return self.policy
+        at_home = principal.account_id == self.account_id or principal.type is PrincipalType.AWS_SERVICE
+        return self.policy if at_home else None
 
 
 class Buckets:
@@ -98,7 +114,7 @@ class Buckets:
         if holder is not None and holder != account_id:
             raise ValueError(f"the bucket {name} belongs to another account")
         values: dict[str, object] = {"region": region, "created_at": created_at.isoformat(), "ready": ready}
-        values |= {"policy": None, "lifecycle": None}
+        values |= {"policy": None, "lifecycle": None, "public_access_block": None}
         if holder is None:
             unit.execute(
                 sa.insert(buckets_table).values(
@@ -114,13 +130,20 @@ class Buckets:
         unit.execute(sa.delete(buckets_table).where(buckets_table.c.name == name))
         unit.after_commit(self.reload)
 
+    def put_block(self, unit: Unit, name: str, block: PublicAccessBlock | None) -> None:
+        """Set or remove (None) a bucket's public access block. Raises KeyError for an unknown bucket."""
+        self._put(unit, name, "public_access_block", None if block is None else ",".join(block.names()))
+
     def put_policy(self, unit: Unit, name: str, text: str | None) -> None:
         """Set or remove (None) a bucket's policy. Raises ValueError for a policy that cannot be read; KeyError for an
         unknown bucket.
         """
         if text is not None:
             parse(text)
-        changed = unit.execute(sa.update(buckets_table).where(buckets_table.c.name == name).values(policy=text))
+        self._put(unit, name, "policy", text)
+
+    def _put(self, unit: Unit, name: str, column: str, text: str | None) -> None:
+        changed = unit.execute(sa.update(buckets_table).where(buckets_table.c.name == name).values({column: text}))
         if not changed.rowcount:
             raise KeyError(name)
         unit.after_commit(self.reload)
@@ -146,6 +169,7 @@ def _bucket(row: sa.Row[tuple[object, ...]], previous: Bucket | None) -> Bucket:
     text: str | None = row.policy
     unchanged = previous is not None and previous.policy_text == text
     policy = previous.policy if unchanged and previous else (parse(text) if text is not None else None)
+    block: str | None = row.public_access_block
     return Bucket(
         name=row.name,
         account_id=row.account_id,
@@ -155,4 +179,6 @@ def _bucket(row: sa.Row[tuple[object, ...]], previous: Bucket | None) -> Bucket:
         policy_text=text,
         policy=policy,
         lifecycle_text=row.lifecycle,
+        is_public=previous.is_public if unchanged and previous else policy is not None and is_public(policy),
+        block=None if block is None else PublicAccessBlock.of(block.split(",")),
     )

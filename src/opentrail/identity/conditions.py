@@ -28,7 +28,9 @@ MULTIVALUED_KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One key under one operator. ``qualifier`` is empty, ``forallvalues`` or ``foranyvalue``."""
+    """One key under one operator. ``qualifier`` is empty, ``forallvalues`` or ``foranyvalue``; ``texts``: the values
+    as the policy has them.
+    """
 
     key: str
     tests: tuple[Test, ...]
@@ -36,6 +38,7 @@ class Condition:
     if_exists: bool = False
     qualifier: str = ""
     must_be_absent: bool | None = None  # the Null operator
+    texts: tuple[str, ...] = ()
 
     def holds(self, context: Context) -> bool:
         """Whether the request's context satisfies the condition."""
@@ -88,7 +91,7 @@ def _condition(name: str, key: str, raw: Any, *, variables: bool) -> Condition:
     if make is None:
         raise ValueError(f"unknown condition operator {name[:60]!r}")
     tests = tuple(make(value, variables) for value in values)
-    return Condition(key.lower(), tests, negated=negated, if_exists=if_exists, qualifier=qualifier)
+    return Condition(key.lower(), tests, negated=negated, if_exists=if_exists, qualifier=qualifier, texts=tuple(values))
 
 
 def _texts(raw: Any, key: str) -> list[str]:

@@ -158,17 +158,6 @@ class Policy:
         """Every Resource and NotResource as it is written."""
         return (text for statement in self.statements if statement.resources for text in statement.resources.texts)
 
-    @property
-    def is_public(self) -> bool:
-        """Whether some statement allows everybody something without any condition."""
-        return any(
-            statement.allows
-            and not statement.conditions
-            and statement.principals is not None
-            and statement.principals.everyone is not statement.principals.inverted
-            for statement in self.statements
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -99,6 +99,7 @@ def _to_4(connection: sa.Connection) -> None:
         ("trails", "aggregations", "TEXT"),
         ("trails", "log_group_arn", "TEXT"),
         ("trails", "logs_role_arn", "TEXT"),
+        ("buckets", "public_access_block", "TEXT"),
     )
 
 

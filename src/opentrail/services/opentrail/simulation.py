@@ -65,7 +65,7 @@ class PolicySimulation:
         if found is not None and found.service == "s3":
             bucket = self._buckets.find(found.resource.partition("/")[0])
             if bucket is not None:
-                policy = bucket.policy if self._may_know(call, bucket.account_id) else None
+                policy = bucket.policy_for(access.principal) if self._may_know(call, bucket.account_id) else None
                 return explain(access, policies, resource=ResourcePolicy(bucket.account_id, policy))
         role = self._directory.role(access.resource) if access.action.lower() == _ASSUME else None
         if role is not None and self._may_know(call, role.account_id):
