@@ -31,6 +31,7 @@ TARGETS = {
     "opsworks-cm": "OpsWorksCM_V2016_11_01",
     "cloudtrail": "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
     "opentrail": "OpenTrail_20261101",
+    "resourcegroupstaggingapi": "ResourceGroupsTaggingAPI_20170126",
 }
 
 

@@ -3,7 +3,6 @@
 ``up`` builds on it; commands that find no running gateway open it by themselves.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,12 +13,14 @@ import orjson
 
 from opentrail.app.internal import RecordedInternally
 from opentrail.app.meters import Meters
+from opentrail.aws.http import Reply
 from opentrail.aws.model import Catalogue
 from opentrail.aws.protocols import protocol_of
+from opentrail.aws.protocols.error_texts import ErrorText
 from opentrail.backup.snapshot import Snapshots
 from opentrail.clock import Clock, Entropy
 from opentrail.config import Settings
-from opentrail.errors import ApiError, ConfigError
+from opentrail.errors import ApiError, ConfigError, JournalError
 from opentrail.events.call import Call, Outcome
 from opentrail.events.classify import is_read_only
 from opentrail.events.record import ServiceEvent
@@ -174,14 +175,31 @@ class Core:
             source_ip="127.0.0.1",
             user_agent=f"opentrail-cli/{__version__}",
         )
-        executed = self.dispatcher.execute(hosted, call)
-        asyncio.run(self.recording.write(executed.drafts))
-        if executed.outbox_row is not None:
-            self.drain.appended(executed.outbox_row)
-        answer: dict[str, Any] = orjson.loads(executed.reply.body or b"{}")
-        if executed.reply.status != 200:
-            raise ApiError(answer["__type"], answer.get("message", ""), status=executed.reply.status)
+        reply, error = self.carry_out(service, call)
+        if error is not None:
+            raise ApiError(error.code, error.message, status=reply.status)
+        answer: dict[str, Any] = orjson.loads(reply.body or b"{}")
         return answer
+
+    def carry_out(self, service: str, call: Call) -> tuple[Reply, ErrorText | None]:
+        """Carry out a parsed call to a service of ours, on a thread of one's own: its answer, and the error in it.
+
+        Raises JournalError where the record is nowhere on disk: a refusal's, or a read's.
+        """
+        hosted = self.hosted[service]
+        executed = self.dispatcher.execute(hosted, call)
+        try:
+            if executed.drafts:
+                self.journal.append(executed.drafts).result()
+        except JournalError:
+            if executed.outbox_row is None:
+                raise
+            log.exception("the journal failed; the record is safe in the outbox")
+        else:
+            if executed.outbox_row is not None:
+                self.drain.appended(executed.outbox_row)
+        reply = executed.reply
+        return reply, None if reply.status == 200 else hosted.wire.read_error(hosted.service, reply)
 
     def commit(self, change: Callable[[Unit], Sequence[ServiceEvent]]) -> None:
         """Make a change of our own and the service events that tell of it durable together; none, where none happened.

@@ -21,7 +21,7 @@ from opentrail.logs import set_level
 log = logging.getLogger(__name__)
 
 _RELOADABLE = frozenset({"gateway.trusted_proxies", "log.level"})
-_OURS_UNLESS_NAMED = ("kms", "organizations", "sns")
+_OURS_UNLESS_NAMED = ("kms", "organizations", "resourcegroupstaggingapi", "sns", "tagging")
 _UPSTREAMS = "upstreams"
 
 

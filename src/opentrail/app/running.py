@@ -34,6 +34,7 @@ from opentrail.app.organizations import host_organizations
 from opentrail.app.recorded_store import RecordedStore
 from opentrail.app.reloading import Reloadable, Reloading
 from opentrail.app.resources import trail_finder
+from opentrail.app.tagging import host_tagging
 from opentrail.app.ticks import Ticks
 from opentrail.app.upstream_calls import UpstreamCalls
 from opentrail.app.upstreams import EMBEDDED, BehindUs
@@ -209,6 +210,7 @@ class App:
         )
         chef = open_chef(core, supervisor, storage)
         core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED)
+        host_tagging(core, calls)
         chef.jobs.start()
         stack.callback(chef.jobs.stop)
         delivery.start()

@@ -15,7 +15,7 @@ import orjson
 
 from opentrail.aws.http import Reply
 from opentrail.aws.model import Catalogue, Service
-from opentrail.aws.protocols import protocol_of
+from opentrail.aws.protocols import SERVED, protocol_of
 from opentrail.errors import OutboundError
 from opentrail.gateway.upstream import Payload, Target
 from opentrail.gateway.upstreams import Behind, Upstreams
@@ -27,7 +27,7 @@ _ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
 
 class UpstreamCalls:
-    """The way to what an upstream serves: SQS, CloudWatch Logs, EventBridge, and an SNS that is not ours."""
+    """The way to what an upstream serves: SQS, CloudWatch Logs, EventBridge, tags, and an SNS that is not ours."""
 
     def __init__(self, upstreams: Upstreams, catalogue: Catalogue) -> None:
         self._upstreams = upstreams
@@ -94,7 +94,8 @@ class UpstreamCalls:
             future.cancel()
             raise OutboundError("RequestTimeout", f"{service.name} did not answer in {_TIMEOUT_S:.0f} s") from problem
         if reply.status != 200:
-            error = protocol_of(service).read_error(service, reply)
+            wire = SERVED["json"] if "x-amz-target" in headers else protocol_of(service)
+            error = wire.read_error(service, reply)
             raise OutboundError(error.code, error.message)
         return reply
 

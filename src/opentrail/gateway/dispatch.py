@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opentrail.aws.http import Reply
+from opentrail.aws.http import Reply, RequestHead
 from opentrail.aws.model import Service
-from opentrail.aws.protocols import WireProtocol
+from opentrail.aws.protocols import WireProtocol, speaking
 from opentrail.aws.validate import check
 from opentrail.clock import Clock
 from opentrail.errors import ApiError
@@ -66,6 +66,10 @@ class Hosted:
         or whose handler asks for it itself; ``unsigned``: those that may come without a signature.
         """
         return cls(service, wire, handlers_of(implementation), unsupported, open_to_all | unsigned, unsigned)
+
+    def spoken(self, head: RequestHead) -> "Hosted":
+        """The same service in the protocol that a request speaks, where its model has several."""
+        return replace(self, wire=speaking(self.service, head)) if len(self.service.protocols) > 1 else self
 
     def joined_by(self, implementation: object) -> "Hosted":
         """The same service with a further object's operations. Raises ValueError where it has one of them already."""

@@ -81,7 +81,10 @@ def permissions(call: Call, names: Names, find: FindResource) -> Iterator[Permis
         yield Permission("organizations:TagResource")
 
 
-_PREFIXES = {"sns": "SNS"}  # as SNS's own policies and denials write it; case does not matter to the evaluator
+_PREFIXES = {
+    "sns": "SNS",  # as SNS's own policies and denials write it; case does not matter to the evaluator
+    "tagging": "tag",
+}
 _ACTIONS = {("sns", "PublishBatch"): "Publish"}  # it has none of its own
 
 

@@ -124,6 +124,8 @@ class Pipeline:
         self._require_journal()
         service = to.service
         hosted = self._parts.hosted.get(service.name) if service is not None else None
+        if hosted is not None:
+            hosted = hosted.spoken(incoming.head)
 
         def name() -> str:
             return (

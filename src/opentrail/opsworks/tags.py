@@ -54,6 +54,16 @@ def tags_of(connection: sa.Connection, resource_arn: str) -> dict[str, str]:
     return {row.key: row.value for row in connection.execute(query)}
 
 
+def tagged_resources(connection: sa.Connection, account_id: str, region: str) -> dict[str, dict[str, str]]:
+    """The tags of an account's resources in a region, by ARN; those that have some."""
+    beginning = f"arn:aws:opsworks-cm:{region}:{account_id}:"
+    found: dict[str, dict[str, str]] = {}
+    query = sa.select(tags).where(tags.c.resource_arn.startswith(beginning, autoescape=True))
+    for row in connection.execute(query.order_by(tags.c.resource_arn, tags.c.key)):
+        found.setdefault(row.resource_arn, {})[row.key] = row.value
+    return found
+
+
 def add_tags(unit: Unit, resource_arn: str, added: Mapping[str, str]) -> None:
     """Add tags to a resource; a key that it has already gets the new value.
 

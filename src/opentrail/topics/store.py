@@ -36,6 +36,11 @@ class TopicStore:
         )
         return [(row.number, row.arn) for row in connection.execute(query.order_by(topics.c.number).limit(PAGE + 1))]
 
+    def tagged_topics(self, connection: sa.Connection, account_id: str, region: str) -> list[Topic]:
+        """An account's topics in a region that have tags."""
+        query = sa.select(topics).where(topics.c.account_id == account_id, topics.c.region == region)
+        return [topic for topic in map(_topic, connection.execute(query)) if topic.tags]
+
     def count_topics(self, connection: sa.Connection, account_id: str) -> int:
         """How many topics an account has in all regions."""
         query = sa.select(sa.func.count()).select_from(topics).where(topics.c.account_id == account_id)
