@@ -28,7 +28,8 @@ check: setup ## Lint, types, import directions
 test: setup check ## All checks and tests
 	@PYTHONHASHSEED=0 $(BIN)/pytest -m "not soak" -n 2 --dist loadfile --durations 15
 
-soak: setup ## The long versions of the tests: hundreds of kills, gigabytes
+soak: setup ## The long versions of the tests: hundreds of kills, gigabytes, strangers' auditors
+	@sh tools/get_auditors.sh
 	@$(BIN)/pytest -m soak --timeout 3600 -s
 
 bench: setup ## Benchmarks: ratios measured side by side in one run
@@ -40,4 +41,4 @@ lock: setup ## Lock the dependencies anew, by version and hash
 		--no-emit-index-url --no-header pyproject.toml -o requirements.lock
 
 clean: ## Remove what setup and tests made (never a HOME)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results
+	rm -rf .venv .venv-tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results
