@@ -296,6 +296,14 @@ def test_other_accounts_need_both_policies_and_learn_nothing(world: KmsWorld) ->
     assert len(set(said.values())) == 1
 
 
+def test_who_may_only_create_keys_gets_one_with_the_default_policy(world: KmsWorld) -> None:
+    """The lockout check is about a policy that the request brings; the default one leaves the key to the account."""
+    creator = world.client(world.user("cleo", may="kms:CreateKey"))
+    creator.create_key()
+    policy = policy_text(allow({"AWS": OTHER}, "kms:Decrypt"))
+    assert code(creator.create_key, Policy=policy) == "MalformedPolicyDocumentException"
+
+
 def test_nobody_locks_himself_out(world: KmsWorld, kms: Any) -> None:
     """A policy that would not let the caller change it again is refused, unless he insists."""
     key_id = world.key()
