@@ -268,3 +268,16 @@ def test_a_trail_delivers_sealed_log_files_to_those_who_may_read_them(gateway: G
     eventually(lambda: "LatestDeliveryError" not in cloudtrail.get_trail_status(Name="kept"))
     eventually(lambda: {"DisableKey", "EnableKey"} <= {record["eventName"] for record in delivered(s3, "kept")})
     cloudtrail.delete_trail(Name="kept")
+
+
+def test_mfa_delete_is_refused_rather_than_dropped(gateway: Gateway) -> None:
+    """The embedded object store would answer success and forget it; versioning itself works."""
+    s3 = gateway.client("s3")
+    s3.create_bucket(Bucket="versions")
+    guarded = {"Status": "Enabled", "MFADelete": "Enabled"}
+    asked = {"Bucket": "versions", "VersioningConfiguration": guarded, "MFA": "arn:aws:iam::123456789012:mfa/x 123456"}
+    assert code(s3.put_bucket_versioning, **asked) == "NotImplemented"
+    assert "Status" not in s3.get_bucket_versioning(Bucket="versions")
+    plain = {"Status": "Enabled", "MFADelete": "Disabled"}
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration=plain)
+    assert s3.get_bucket_versioning(Bucket="versions")["Status"] == "Enabled"

@@ -29,7 +29,7 @@ from opentrail.events.s3_documents import body_parameters
 from opentrail.events.unknown_outcome import OUTCOME_UNKNOWN, UNANSWERED
 from opentrail.gateway.exchange import CUT, Caller, Incoming, Outgoing, Recorder
 from opentrail.gateway.s3_access import needs, refusal, request_context
-from opentrail.gateway.s3_address import check_acl, check_address, check_key
+from opentrail.gateway.s3_address import check_acl, check_address, check_key, check_versioning
 from opentrail.gateway.s3_bodies import (
     MAX_DOCUMENT_BYTES,
     Arrival,
@@ -254,6 +254,8 @@ class S3Door:
             headers["x-amz-copy-source"] = source_text(exchange.source)
         if self._keys is not None and exchange.call.operation == "PutBucketEncryption":
             refuse_kms_by_default(exchange.body_parameters)
+        if self._keys is not None and exchange.call.operation == "PutBucketVersioning":
+            check_versioning(exchange.body_parameters)
         return _Request({**headers, **exchange.encryption}, Payload(data, len(data)) if data else NOTHING)
 
     async def _forward(self, exchange: Exchange, request: _Request) -> Outgoing:

@@ -2,6 +2,7 @@
 
 from opentrail.clock import Clock, Entropy
 from opentrail.identity.store import Identities
+from opentrail.services.iam.absent import AbsentOperations
 from opentrail.services.iam.access_keys import AccessKeyOperations
 from opentrail.services.iam.account import AccountOperations
 from opentrail.services.iam.entity_policies import PolicyOperations
@@ -30,6 +31,7 @@ class IamService(
     InstanceProfileOperations,
     AccountOperations,
     TagOperations,
+    AbsentOperations,
 ):
     """Handlers by API name are found with ``services.operation.handlers_of``."""
 
