@@ -77,6 +77,7 @@ def test_names_that_aws_allows_pass(name: str) -> None:
         ),
         ("-abc", "Trail name must starts with a letter or number."),
         ("abc-", "Trail name must ends with a letter or number."),
+        ("trail!", "Trail name must ends with a letter or number."),
         (
             "a b c",
             (

@@ -61,15 +61,15 @@ def _name_problem(name: str) -> str | None:
         return _length_problem("short", f"Minimum allowed length: {MIN_NAME_LENGTH}", name)
     if len(name) > MAX_NAME_LENGTH:
         return _length_problem("long", f"Maximum allowed length: {MAX_NAME_LENGTH}", name)
+    if not name[0].isalnum():
+        return "Trail name must starts with a letter or number."
+    if not name[-1].isalnum():
+        return "Trail name must ends with a letter or number."
     if not _NAME_CHARACTERS.fullmatch(name):
         return (
             "Trail name or ARN can only contain uppercase letters, lowercase letters, numbers, periods (.), "
             "hyphens (-), and underscores (_)."
         )
-    if not name[0].isalnum():
-        return "Trail name must starts with a letter or number."
-    if not name[-1].isalnum():
-        return "Trail name must ends with a letter or number."
     if any(a in "._-" and b in "._-" for a, b in pairwise(name)):
         return "Trail name must not contain two adjacent periods (.), hyphens (-), or underscores (_)."
     if _is_ipv4(name):
