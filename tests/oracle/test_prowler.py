@@ -10,7 +10,6 @@ import pytest
 from tests.support.auditors import (
     ACCOUNT,
     BAD_BUCKET,
-    CARELESS,
     CARELESS_KEY,
     GOOD_BUCKET,
     Scene,
@@ -20,6 +19,7 @@ from tests.support.auditors import (
 from tests.support.gateway import Gateway, Key, running
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
+AUDITOR = Key("AKIAAUDITORAUDITORAU", "auditor/auditor/auditor/auditor/auditor/")
 THREATS = ("enumeration", "llm_jacking", "privilege_escalation")
 EXPLAINED = ("ServerSideEncryptionConfigurationNotFoundError",)
 """What Prowler may log as an error of its own: a bucket without default encryption has none to tell of."""
@@ -51,8 +51,7 @@ def scene(gateway: Gateway) -> Scene:
 def _scan(gateway: Gateway, *which: str, key: Key | None = None) -> tuple[set[Finding], list[str]]:
     """Findings and the errors that Prowler logged."""
     out = Path(gateway.home.parent, "prowler")
-    account = CARELESS if key else ACCOUNT
-    name = f"{account}-{abs(hash(which))}"
+    name = f"{key.access_key_id if key else ACCOUNT}-{abs(hash(which))}"
     log = out / f"{name}.log"
     out.mkdir(exist_ok=True)
     options = ("-f", "us-east-1", "eu-west-1", "-M", "json-ocsf", "-o", str(out), "-F", name, "--no-banner")
@@ -115,6 +114,16 @@ def test_prowlers_checks_pass_a_well_made_trail_and_fail_a_bad_one(gateway: Gate
     }
     told = {finding.check for finding in found}
     assert _checks(gateway) - told == {f"cloudtrail_threat_detection_{name}" for name in THREATS}
+
+
+def test_the_policy_that_auditors_get_is_enough(gateway: Gateway, scene: Scene) -> None:
+    """A user with SecurityAudit alone is told what root is told, and refused nothing on the way."""
+    gateway.import_key(ACCOUNT, AUDITOR, "--user", "auditor")
+    policy = "arn:aws:iam::aws:policy/SecurityAudit"
+    gateway.client("iam").attach_user_policy(UserName="auditor", PolicyArn=policy)
+    found, errors = _scan(gateway, "-s", "cloudtrail", key=AUDITOR)
+    assert errors == []
+    assert found == _scan(gateway, "-s", "cloudtrail")[0]
 
 
 def test_an_account_with_a_bad_trail_alone_fails_what_one_good_trail_would_mend(gateway: Gateway, scene: Scene) -> None:

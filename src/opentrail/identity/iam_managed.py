@@ -84,7 +84,7 @@ _DOCUMENTS: tuple[tuple[str, str, str, list[dict[str, Any]]], ...] = (
             _allow(
                 *(f"{service}:{verb}" for service in _READABLE for verb in _READS),
                 *("cloudtrail:LookupEvents", "iam:GenerateCredentialReport", "s3:GetBucket*", "s3:ListAllMyBuckets"),
-                *("s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "sts:GetCallerIdentity"),
+                *("s3:Get*Configuration", "sts:GetCallerIdentity", "ec2:DescribeRegions"),
             )
         ],
     ),

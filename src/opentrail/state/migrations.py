@@ -88,7 +88,7 @@ def _to_3(connection: sa.Connection) -> None:
 
 def _to_4(connection: sa.Connection) -> None:
     """Trails may be an organization's, have a log group, ask for Insights and for aggregated events; none did so.
-    Buckets may have lifecycle rules here; null: none.
+    Buckets may have lifecycle rules and public access blocks here; null: none.
     """
     _add_columns(
         connection,
