@@ -28,6 +28,7 @@ ARN = "arn:aws:cloudtrail:us-east-1:123456789012:trail/main"
 DIGESTS = "/CloudTrail-Digest/us-east-1/2"
 RULES = {"Rules": [{"ID": "r", "Status": "Enabled", "Filter": {"Prefix": "AWSLogs/"},
                     "Expiration": {"Date": "2024-01-01T00:00:00Z"}}]}  # fmt: skip
+QUIET_S = 6.0
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "retention.md").read_text()
 
 
@@ -105,7 +106,17 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Split]:
         split.s3.delete_bucket_lifecycle(Bucket=BUCKET)
         _live(split, lambda: len(digests(split.keys())) > 4)
         cloudtrail.stop_logging(Name="main")
+        _until_quiet(split)
         yield split
+
+
+def _until_quiet(split: Split) -> None:
+    """Wait until the final digest file is there: nothing has been put for a while."""
+    seen, since = split.keys(), time.monotonic()
+    while time.monotonic() - since < QUIET_S:
+        time.sleep(0.2)
+        if (now := split.keys()) != seen:
+            seen, since = now, time.monotonic()
 
 
 def _live(split: Split, enough: Callable[[], bool]) -> None:
