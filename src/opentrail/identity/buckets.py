@@ -150,10 +150,7 @@ class Buckets:
 
     def put_lifecycle(self, unit: Unit, name: str, text: str | None) -> None:
         """Set or remove (None) a bucket's lifecycle configuration. Raises KeyError for an unknown bucket."""
-        changed = unit.execute(sa.update(buckets_table).where(buckets_table.c.name == name).values(lifecycle=text))
-        if not changed.rowcount:
-            raise KeyError(name)
-        unit.after_commit(self.reload)
+        self._put(unit, name, "lifecycle", text)
 
     def every(self) -> list[Bucket]:
         """All buckets but those still being created, in name order."""
