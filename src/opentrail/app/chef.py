@@ -1,17 +1,30 @@
-"""OpsWorks CM put together: its state, its engine, its background work and its API."""
+"""OpsWorks CM put together: its state, its engine, its background work, its API and the door for Chef clients."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from opentrail.app.core import Core
 from opentrail.app.object_storage import ObjectStorage
 from opentrail.app.recorded_store import RecordedStore
 from opentrail.app.resources import resource_finders
+from opentrail.config import OpsworksSettings
+from opentrail.errors import ConfigError
+from opentrail.gateway.chef_front import ChefFront, ChefHandler
+from opentrail.gateway.chef_tls import ChefTls
+from opentrail.gateway.client_address import networks
 from opentrail.local.goiardi import goiardi_binary
+from opentrail.opsworks.authority import Authority
 from opentrail.opsworks.backup_work import BackupPlaces
+from opentrail.opsworks.endpoints import HTTPS_PORT, EndpointRule
+from opentrail.opsworks.front.door import ChefDoor
+from opentrail.opsworks.front.file_links import FileLinks
+from opentrail.opsworks.front.places import Places
 from opentrail.opsworks.goiardi import BINARY, Goiardi
 from opentrail.opsworks.jobs import JobOptions, Jobs
 from opentrail.opsworks.paging import PageTokens
 from opentrail.opsworks.store import OpsWorksStore
+from opentrail.processes.ports import free_ports
 from opentrail.processes.supervisor import Supervisor
 from opentrail.services.opsworks_cm.parts import Parts
 from opentrail.services.opsworks_cm.service import OpsWorksCmService
@@ -26,14 +39,45 @@ _TOKEN_KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Chef:
-    """The service and the jobs behind it."""
+    """The service, the jobs behind it, and the door that lets Chef clients in."""
 
     service: OpsWorksCmService
     jobs: Jobs
+    front: ChefFront
+    shared: tuple[str, int] | None
+
+    def start(self) -> None:
+        """Let clients in, and go on with what was begun. Raises ConfigError where the shared port is taken."""
+        try:
+            self.front.start(self.shared)
+        except OSError as problem:
+            host, port = self.shared or ("", 0)
+            raise ConfigError(f"opsworks.front_port: cannot listen on {host}:{port}: {problem.strerror}") from problem
+        self.jobs.start()
+
+    def stop(self) -> None:
+        """Let nobody in any more, then stop the servers."""
+        self.front.stop()
+        self.jobs.stop()
 
 
-def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage) -> Chef:
-    """Put OpsWorks CM together; nothing runs until ``jobs.start()``."""
+class _Ports:
+    """Picks ports for endpoints, none twice, so that two servers made at once never get the same."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._given: set[int] = set()
+
+    def __call__(self) -> int:
+        with self._lock:
+            while (port := free_ports(1)[0]) in self._given:
+                pass
+            self._given.add(port)
+            return port
+
+
+def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count: Callable[[int], None]) -> Chef:
+    """Put OpsWorks CM together; nothing runs until ``start()``. ``count`` gets each status that Chef clients get."""
     world = core.world
     clock, entropy = world.clock, world.entropy
     store = OpsWorksStore(core.database)
@@ -44,14 +88,48 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage) -> Che
     objects = RecordedStore(storage.store, core.internal, core.buckets, SERVICE)
     places = BackupPlaces(objects, world.home.opsworks / "staging", register_bucket)
     engine = Goiardi(world.home.opsworks, supervisor, clock, entropy, binary=str(goiardi_binary() or BINARY))
-    options = JobOptions(world.settings.opsworks.health_interval_s)
-    jobs = Jobs(store, engine, places, seal=core.seal, clock=clock, entropy=entropy, options=options)
+    settings = world.settings.opsworks
+    options = JobOptions(settings.health_interval_s)
+    authority = _authority(core)
+    front = _front(core, engine, authority, count)
+    jobs = Jobs(store, engine, places, seal=core.seal, clock=clock, entropy=entropy, options=options, doors=front)
     parts = Parts(
-        store=store, jobs=jobs, clock=clock, entropy=entropy, seal=core.seal, tokens=PageTokens(_token_key(core))
+        store=store,
+        jobs=jobs,
+        clock=clock,
+        entropy=entropy,
+        seal=core.seal,
+        tokens=PageTokens(_token_key(core)),
+        endpoints=EndpointRule(settings.domain, settings.front_port or HTTPS_PORT, _Ports()),
+        scheme=_scheme(settings),
+        authority_pem=authority.certificate_pem if settings.tls else "",
     )
     for kind, finder in resource_finders(store).items():
         core.finders[kind] = finder
-    return Chef(OpsWorksCmService(parts), jobs)
+    shared = (settings.front_host, settings.front_port) if settings.front_port else None
+    return Chef(OpsWorksCmService(parts), jobs, front, shared)
+
+
+def _authority(core: Core) -> Authority:
+    """The authority of the door's certificates; what clients must trust lies in HOME, where they find it."""
+    authority = Authority.open(core.database, core.seal, core.world.clock.now())
+    write_private(core.world.home.chef_authority, authority.certificate_pem)
+    return authority
+
+
+def _front(core: Core, engine: Goiardi, authority: Authority, count: Callable[[int], None]) -> ChefFront:
+    world, settings = core.world, core.world.settings
+    clock, entropy = world.clock, world.entropy
+    places = Places(core.database, core.seal)
+    links = FileLinks(entropy.token(_TOKEN_KEY_BYTES))
+    door = ChefDoor(engine, places, links, clock, scheme=_scheme(settings.opsworks))
+    handler = ChefHandler(door, count)
+    tls = ChefTls(authority, places, clock, world.home.run).context if settings.opsworks.tls else None
+    return ChefFront(handler, tls, clock, entropy, trusted_proxies=networks(settings.gateway.trusted_proxies))
+
+
+def _scheme(settings: OpsworksSettings) -> str:
+    return "https" if settings.tls else "http"
 
 
 def _token_key(core: Core) -> bytes:

@@ -120,9 +120,29 @@ class TimedFiles(DiskFiles):
             return FlushTimes(tuple(self._counts), self._sum_s)
 
 
+class ChefMeter:
+    """Counts answers of the Chef API door by outcome. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answers: dict[CallOutcome, int] = {}
+
+    def __call__(self, status: int) -> None:
+        """Count one answer by its status."""
+        outcome: CallOutcome = "ok" if status < 400 else "client_error" if status < 500 else "server_error"
+        with self._lock:
+            self._answers[outcome] = self._answers.get(outcome, 0) + 1
+
+    def counts(self) -> Mapping[CallOutcome, int]:
+        """The numbers now."""
+        with self._lock:
+            return dict(self._answers)
+
+
 @dataclass(frozen=True, slots=True)
 class Meters:
     """What the parts report to."""
 
     calls: CallMeter = field(default_factory=CallMeter)
+    chef: ChefMeter = field(default_factory=ChefMeter)
     files: TimedFiles = field(default_factory=TimedFiles)

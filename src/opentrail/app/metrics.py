@@ -54,6 +54,9 @@ METRICS = {
         "Recorded calls. `class`: read, write; `outcome`: ok, client_error, server_error.",
     ),
     "opentrail_denials_total": Description("counter", ("service",), "Calls that policies did not allow."),
+    "opentrail_chef_requests_total": Description(
+        "counter", ("outcome",), "Requests of Chef clients to their servers; they are no calls, and not recorded."
+    ),
     "opentrail_journal_flush_seconds": Description("histogram", (), "Time of one durable write of the journal."),
     "opentrail_journal_disk_bytes": Description("gauge", (), "Bytes of all segments, spares included."),
     "opentrail_journal_segments": Description("gauge", (), "Segments in use."),
@@ -166,6 +169,9 @@ class _Figures:
         ]
         yield _family("opentrail_calls_total", calls)
         yield _family("opentrail_denials_total", [((service,), count) for service, count in counts.denials.items()])
+
+        chef = self._sources.meters.chef.counts()
+        yield _family("opentrail_chef_requests_total", [((outcome,), count) for outcome, count in chef.items()])
 
     def _journal(self) -> Iterator[Metric]:
         times = self._sources.meters.files.times()

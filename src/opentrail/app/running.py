@@ -208,11 +208,11 @@ class App:
             bus=UpstreamEventBus(calls),
             accept_damage=self._accept_damage,
         )
-        chef = open_chef(core, supervisor, storage)
+        chef = open_chef(core, supervisor, storage, self._meters.chef)
         core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED)
         host_tagging(core, calls)
-        chef.jobs.start()
-        stack.callback(chef.jobs.stop)
+        stack.callback(chef.stop)
+        chef.start()
         delivery.start()
         stack.callback(delivery.stop, _STOP_DELIVERY_S)
         lifecycle = open_lifecycle(core, storage)

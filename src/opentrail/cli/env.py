@@ -33,7 +33,8 @@ def variables(home: Home, settings: Settings) -> dict[str, str]:
         "OPENTRAIL_CONSOLE_URL": "",
     }
     authority = facts.get("authority")
-    return found | ({"AWS_CA_BUNDLE": authority} if authority else {})
+    found |= {"AWS_CA_BUNDLE": authority} if authority else {}
+    return found | ({"OPENTRAIL_CHEF_CA": str(home.chef_authority)} if home.chef_authority.exists() else {})
 
 
 def quoted(value: str) -> str:

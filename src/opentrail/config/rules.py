@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from urllib.parse import urlsplit
 
-from opentrail.config.settings import ARCHIVE, Settings, SnsSettings, UpstreamSettings
+from opentrail.config.settings import ARCHIVE, OpsworksSettings, Settings, SnsSettings, UpstreamSettings
 from opentrail.gateway.client_address import networks
 
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 ACCOUNT_CREDENTIALS = "account"
 """The value of ``credentials`` that stands for the caller's account id instead of a file."""
 
@@ -45,7 +46,7 @@ def contradictions(settings: Settings) -> list[str]:
         ),
         (settings.sts.key_rotation_s >= 60, "sts.key_rotation_s must be at least 60"),
         *_sns_rules(settings.sns),
-        (settings.opsworks.health_interval_s > 0, "opsworks.health_interval_s must be above 0"),
+        *_opsworks_rules(settings.opsworks),
         (settings.journal.segment_bytes >= 1 << 20, "journal.segment_bytes must be at least 1048576"),
         (settings.local.ministack in {"auto", "on", "off"}, "local.ministack must be `auto`, `on` or `off`"),
         (
@@ -128,6 +129,18 @@ def _sns_rules(sns: SnsSettings) -> list[tuple[bool, str]]:
         (_are_networks(sns.blocked_networks), "sns.blocked_networks must be addresses and CIDR blocks"),
         (not sns.smtp or _is_mail_server(sns.smtp), "sns.smtp must be smtp://, smtps:// or smtp+plain:// and a host"),
         (bool(sns.smtp) == bool(sns.smtp_from), "sns.smtp and sns.smtp_from go together"),
+    ]
+
+
+def _opsworks_rules(opsworks: OpsworksSettings) -> list[tuple[bool, str]]:
+    return [
+        (opsworks.health_interval_s > 0, "opsworks.health_interval_s must be above 0"),
+        (0 <= opsworks.front_port <= 65535, "opsworks.front_port must be between 0 and 65535"),
+        (not opsworks.domain or bool(_DOMAIN.fullmatch(opsworks.domain)), "opsworks.domain must be a domain name"),
+        (
+            not opsworks.domain or opsworks.front_port > 0,
+            "opsworks.domain needs opsworks.front_port: names are served there",
+        ),
     ]
 
 

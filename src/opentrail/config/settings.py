@@ -144,6 +144,12 @@ class OpsworksSettings:
     """``[opsworks]``"""
 
     health_interval_s: float = _setting(15.0, "Seconds between two health checks of a Chef server.")
+    domain: str = _setting(
+        "", "Domain that new servers' endpoints are names under; empty: each has a port of its own on 127.0.0.1."
+    )
+    front_host: str = _setting("127.0.0.1", "Address where endpoints that are names are served.")
+    front_port: int = _setting(0, "Port where endpoints that are names are served; 0: they are not.")
+    tls: bool = _setting(True, "Serve Chef clients over HTTPS, with certificates of our own authority; false: HTTP.")
 
 
 @dataclass(frozen=True, slots=True)

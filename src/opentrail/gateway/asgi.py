@@ -46,8 +46,17 @@ class Handler(Protocol):
 class Application:
     """The ASGI application."""
 
-    def __init__(self, handler: Handler, clock: Clock, entropy: Entropy, *, trusted_proxies: Networks = ()) -> None:
-        """``trusted_proxies``: networks whose X-Forwarded-For is believed."""
+    def __init__(
+        self,
+        handler: Handler,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        trusted_proxies: Networks = (),
+        writes_log: bool = True,
+    ) -> None:
+        """``trusted_proxies``: networks whose X-Forwarded-For is believed. Without ``writes_log`` the handler does."""
+        self._writes_log = writes_log
         self._handler = handler
         self._clock = clock
         self._entropy = entropy
@@ -63,7 +72,9 @@ class Application:
             return
         socket_address = scope["client"][0] if scope.get("client") else ""
         head = _head(scope, socket_address, self._trusted_proxies)
-        incoming = Incoming(head, _pieces(receive), self._entropy.uuid(), self._clock.now(), socket_address)
+        local_port = scope["server"][1] if scope.get("server") else 0
+        now, request_id = self._clock.now(), self._entropy.uuid()
+        incoming = Incoming(head, _pieces(receive), request_id, now, socket_address, local_port or 0)
         try:
             outgoing = await self._handler.handle(incoming)
         except ClientGone:
@@ -76,7 +87,7 @@ class Application:
             await _cut(scope, receive)
             return
         level = logging.INFO if outgoing.status >= 400 else logging.DEBUG
-        if log.isEnabledFor(level):  # the path alone: a query may hold a signature
+        if self._writes_log and log.isEnabledFor(level):  # the path alone: a query may hold a signature
             facts = (head.peer, head.method, head.path, outgoing.status)
             log.log(level, "%s %s %s: %d", *facts, extra={"requestID": incoming.request_id})
         await _send(outgoing, send)
@@ -200,7 +211,7 @@ def _tls_details(handshake: ssl.SSLObject | None) -> TlsDetails | None:
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to its owner and says when it listens."""
+    """A uvicorn server that leaves signals to its owner, says when it listens, and can listen at further sockets."""
 
     def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
         super().__init__(config)
@@ -216,10 +227,23 @@ class Server(uvicorn.Server):
         if self.started:
             self._on_listening()
 
+    async def listen_too(self, listener: socket.socket) -> asyncio.Server:
+        """Serve the same at one more socket, until the server stops or what is answered is closed."""
 
-def server(application: Application, tls: tuple[str, str] | None, on_listening: Callable[[], None]) -> Server:
-    """The server for an application; ``tls``: paths of certificate chain and key."""
-    certificate, key = tls or (None, None)
+        def protocol() -> BoundedProtocol:
+            return BoundedProtocol(self.config, self.server_state, self.lifespan.state)
+
+        loop = asyncio.get_running_loop()
+        added = await loop.create_server(protocol, sock=listener, ssl=self.config.ssl, backlog=self.config.backlog)
+        self.servers.append(added)
+        return added
+
+
+def server(
+    application: Application, tls: tuple[str, str] | ssl.SSLContext | None, on_listening: Callable[[], None]
+) -> Server:
+    """The server for an application; ``tls``: paths of certificate chain and key, or a context that chooses them."""
+    certificate, key = tls if isinstance(tls, tuple) else (None, None)
     config = uvicorn.Config(
         cast("Any", application),
         http=BoundedProtocol,
@@ -234,4 +258,7 @@ def server(application: Application, tls: tuple[str, str] | None, on_listening: 
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
+    if isinstance(tls, ssl.SSLContext):
+        config.load()
+        config.ssl = tls
     return Server(config, on_listening)

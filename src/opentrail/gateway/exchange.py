@@ -15,7 +15,8 @@ from opentrail.identity.principal import Principal
 class Incoming:
     """A request whose head has arrived; the body is still to be read, once, in pieces of the server's choosing.
 
-    ``socket_address`` is whom the connection is with, whatever headers say; empty where that is not known.
+    ``socket_address`` is whom the connection is with, whatever headers say, empty where that is not known;
+    ``local_port`` is the port of ours that it came to.
     """
 
     head: RequestHead
@@ -23,6 +24,7 @@ class Incoming:
     request_id: str
     received_at: datetime
     socket_address: str = ""
+    local_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,20 @@ one server never overlap. Whatever the engine cannot do it raises as OutboundErr
 again may help.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from opentrail.aws.http import Reply
+
 ENGINE_MISSING = "EngineMissing"
 """The OutboundError code for an engine that is not installed; its message says how to get it."""
+
+ENGINE_URL = "https://engine.invalid"
+"""What URLs in engines' answers begin with; the Chef API door puts the server's own in its place."""
 
 
 class HealthState(StrEnum):
@@ -47,6 +53,18 @@ class FirstUsers:
     admin_password: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class EngineCall:
+    """One call of Chef's API: the engine's own path, and the user or client on whose behalf; None for nobody's."""
+
+    method: str
+    path: str
+    actor: str | None
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
 class Engine(Protocol):
     """A driver of one kind of Chef server."""
 
@@ -76,6 +94,11 @@ class Engine(Protocol):
 
     def delete(self, server_id: str) -> None:
         """Stop a server at once and remove everything of it; nothing happens where there is nothing."""
+
+    def call(self, server_id: str, call: EngineCall) -> Reply:
+        """Pass a call on, as its actor, whom somebody else has authenticated. Unlike the other methods it may overlap
+        with any, and a stop waits for the writes that it let in. Raises OutboundError.
+        """
 
     def server_ids(self) -> list[str]:
         """Every server that has anything here, wanted or not."""

@@ -15,10 +15,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from opentrail.aws.http import Reply
 from opentrail.clock import Clock, Entropy
 from opentrail.errors import OutboundError
 from opentrail.opsworks.attributes import generate_password
-from opentrail.opsworks.engine import ENGINE_MISSING, EngineSpec, FirstUsers, Health, HealthState
+from opentrail.opsworks.engine import (
+    ENGINE_MISSING,
+    ENGINE_URL,
+    EngineCall,
+    EngineSpec,
+    FirstUsers,
+    Health,
+    HealthState,
+)
 from opentrail.opsworks.goiardi_api import GoiardiApi
 from opentrail.opsworks.goiardi_files import FREEZE_INTERVAL_S, QUIET_S, GoiardiFiles
 from opentrail.processes.child import ChildSpec
@@ -28,6 +37,7 @@ from opentrail.processes.supervisor import Supervisor
 BINARY = "goiardi"
 EVENTS_KEPT = 10_000
 HTTPS_PORT = 443
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 SETTLE_LIMIT_S = 30.0
 _POLL_S = 0.1
 _STARTS = 3
@@ -98,8 +108,10 @@ class Goiardi:
         return child is not None and child.is_alive()
 
     def stop(self, server_id: str) -> None:
-        """Stop quietly: wait until what was acknowledged is on disk, then SIGTERM."""
+        """Stop quietly: nobody reaches it any more, wait until what was acknowledged is on disk, then SIGTERM."""
         if self.is_up(server_id):
+            self._apis.pop(server_id, None)
+            self._wrote(server_id)
             self._settle(server_id)
         self._supervisor.stop(_child_name(server_id))
         self._forget(server_id)
@@ -141,6 +153,17 @@ class Goiardi:
         except OSError as error:
             raise OutboundError("EngineFiles", f"the server's files cannot be removed: {error.strerror}") from error
 
+    def call(self, server_id: str, call: EngineCall) -> Reply:
+        """Pass a call on to the process, and remember when something may have been written."""
+        api = self._api(server_id)
+        if call.method in SAFE_METHODS:
+            return api.call(call)
+        self._wrote(server_id)
+        try:
+            return api.call(call)
+        finally:
+            self._wrote(server_id)
+
     def server_ids(self) -> list[str]:
         """The names of the server directories."""
         return sorted(path.name for path in self._servers.iterdir() if _UUID.fullmatch(path.name))
@@ -159,7 +182,7 @@ class Goiardi:
         for attempt in range(1, _STARTS + 1):
             port = self._choose_port(files)
             api = GoiardiApi(port, files.admin_key, self._clock)
-            argv = self._argv(spec, files, port)
+            argv = self._argv(files, port)
             child = ChildSpec(_child_name(spec.server_id), argv, files.log_file, cwd=files.conf)
             try:
                 self._supervisor.start(child, _ready(api), on_restart=self._after_restart(spec.server_id, api))
@@ -182,11 +205,11 @@ class Goiardi:
             files.remember_port(port)
             return port
 
-    def _argv(self, spec: EngineSpec, files: GoiardiFiles, port: int) -> tuple[str, ...]:
-        """The flags of opsworks-cm fact sheet 12.1; URLs come out as the endpoint's, and the event log is bounded."""
+    def _argv(self, files: GoiardiFiles, port: int) -> tuple[str, ...]:
+        """The flags of opsworks-cm fact sheet 12.1; URLs come out as ENGINE_URL's, and the event log is bounded."""
         return (
             *(self._path(), "-A", "-I", LOOPBACK, "-P", str(port), "-H", LOOPBACK),
-            *("-Z", spec.endpoint, "-W", str(HTTPS_PORT), "--https-urls"),
+            *("-Z", ENGINE_URL.removeprefix("https://"), "-W", str(HTTPS_PORT), "--https-urls"),
             *("--conf-root", str(files.conf), "-D", str(files.data_file), "-i", str(files.index_file)),
             *("-F", str(FREEZE_INTERVAL_S), "--local-filestore-dir", str(files.file_store)),
             *("--log-events", "--log-event-keep", str(EVENTS_KEPT), "--skip-log-extended", "-g", "warning"),
@@ -201,6 +224,12 @@ class Goiardi:
                 _log.warning("the search index of Chef server %s was not rebuilt: %s", server_id, error)
 
         return rebuild_index
+
+    def _api(self, server_id: str) -> GoiardiApi:
+        api = self._apis.get(server_id)
+        if api is None:
+            raise OutboundError("NotRunning", "the Chef engine does not run")
+        return api
 
     def _wrote(self, server_id: str) -> None:
         self._written_at_s[server_id] = self._clock.monotonic()
@@ -219,6 +248,7 @@ class Goiardi:
         quiet_since_s = self._written_at_s.get(server_id, begun_s)
         stamp = files.stamp()
         while self._clock.monotonic() - begun_s < SETTLE_LIMIT_S:
+            quiet_since_s = max(quiet_since_s, self._written_at_s.get(server_id, begun_s))
             if self._clock.monotonic() - quiet_since_s >= QUIET_S:
                 return
             self._quiet.wait(_POLL_S)

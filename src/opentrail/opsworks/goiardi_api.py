@@ -5,29 +5,41 @@ Answers are bounded; a password is in a request body only, never in a path, a he
 
 import http.client
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from opentrail.aws.http import Reply
 from opentrail.clock import Clock
 from opentrail.errors import OutboundError
 from opentrail.opsworks.chef_signature import signed_headers
+from opentrail.opsworks.engine import EngineCall
 from opentrail.processes.ports import LOOPBACK
 
 ADMIN = "admin"
 PIVOTAL = "pivotal"
 TIMEOUT_S = 5.0
 LONGEST_ANSWER_BYTES = 1024 * 1024
+CALL_TIMEOUT_S = 60.0
+LONGEST_PASSED_ON_BYTES = 64 * 1024 * 1024
+_HANDED_BACK = frozenset({"content-type", "x-chef-version", "x-ops-api-info"})
 
 
 class GoiardiApi:
-    """One server's API at a port, signed with ``admin.pem``; the file is read at each call, as a new store makes it."""
+    """One server's API at a port, signed with ``admin.pem``; the file is read at each call, as a new store makes it.
+
+    Calls on others' behalf are signed with the web interface's key, which the engine believes for every actor
+    (opsworks-cm fact sheet 12.6); it goes nowhere else.
+    """
 
     def __init__(self, port: int, admin_key_file: Path, clock: Clock) -> None:
         self._port = port
         self._admin_key_file = admin_key_file
+        self._webui_key_file = admin_key_file.with_name("chef-webui.pem")
+        self._webui_key: rsa.RSAPrivateKey | None = None
         self._clock = clock
 
     def admin_problem(self) -> str | None:
@@ -58,6 +70,29 @@ class GoiardiApi:
         """Rebuild the search index in the background, as a crash may have cost its tail. Raises OutboundError."""
         self._change("POST", "/search/reindex", {}, http.client.OK)
 
+    def call(self, call: EngineCall) -> Reply:
+        """Pass a call on as its actor. Raises OutboundError, also for an answer of more than 64 MiB."""
+        headers = dict(call.headers)
+        if call.actor is not None:
+            if self._webui_key is None:
+                self._webui_key = _key(self._webui_key_file)
+            now = self._clock.now()
+            headers |= signed_headers(call.method, call.path, call.body, user=call.actor, key=self._webui_key, at=now)
+            headers["X-Ops-Request-Source"] = "web"
+        target = f"{call.path}?{call.query}" if call.query else call.path
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=CALL_TIMEOUT_S)
+        try:
+            connection.request(call.method, target, call.body, headers)
+            response = connection.getresponse()
+            body = response.read(LONGEST_PASSED_ON_BYTES + 1)
+        except (OSError, http.client.HTTPException) as error:
+            raise OutboundError("ConnectionError", f"{call.method}: {type(error).__name__}") from error
+        finally:
+            connection.close()
+        if len(body) > LONGEST_PASSED_ON_BYTES:
+            raise OutboundError("AnswerTooLong", "the engine's answer has more than 64 MiB", retryable=False)
+        return Reply(response.status, _handed_back(response.getheaders()), body)
+
     def _change(self, method: str, path: str, body: dict[str, Any], expected: int) -> None:
         status, answer = self._ask(method, path, body)
         if status != expected:
@@ -80,13 +115,21 @@ class GoiardiApi:
             connection.close()
 
     def _admin_key(self) -> rsa.RSAPrivateKey:
-        try:
-            key = load_pem_private_key(self._admin_key_file.read_bytes(), None)
-        except (OSError, ValueError) as error:
-            raise OutboundError("EngineKey", f"admin.pem cannot be read: {type(error).__name__}") from error
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise OutboundError("EngineKey", "admin.pem is not an RSA key", retryable=False)
-        return key
+        return _key(self._admin_key_file)
+
+
+def _key(file: Path) -> rsa.RSAPrivateKey:
+    try:
+        key = load_pem_private_key(file.read_bytes(), None)
+    except (OSError, ValueError) as error:
+        raise OutboundError("EngineKey", f"{file.name} cannot be read: {type(error).__name__}") from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise OutboundError("EngineKey", f"{file.name} is not an RSA key", retryable=False)
+    return key
+
+
+def _handed_back(headers: list[tuple[str, str]]) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers if name.lower() in _HANDED_BACK}
 
 
 def _json(content: bytes) -> object:

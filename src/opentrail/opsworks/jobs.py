@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from opentrail.clock import Clock, Entropy
 from opentrail.errors import OutboundError
 from opentrail.opsworks.backup_work import BackupPlaces, BackupWork
+from opentrail.opsworks.doors import Doors
 from opentrail.opsworks.engine import Engine
 from opentrail.opsworks.server import Server
 from opentrail.opsworks.server_work import ServerWork
@@ -49,11 +50,12 @@ class Jobs:
         clock: Clock,
         entropy: Entropy,
         options: JobOptions = JobOptions(),
+        doors: Doors | None = None,
     ) -> None:
         self._store = store
         self._engine = engine
         self._scratch = places.scratch
-        self._servers = ServerWork(store, engine, seal, clock)
+        self._servers = ServerWork(store, engine, seal, clock, doors)
         self._backups = BackupWork(store, engine, places, clock, entropy)
         self._options = options
         self._workers: KeyedWorkers[ServerKey | BackupKey] = KeyedWorkers(self._perform, options.threads, "opsworks")

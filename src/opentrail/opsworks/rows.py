@@ -29,6 +29,8 @@ _SETTINGS = (
     "preferred_maintenance_window",
     "preferred_backup_window",
 )
+_LATER = ("custom_domain",)
+"""Members that rows of earlier releases do not have; their default stands for them."""
 _LISTS = ("security_group_ids", "subnet_ids")
 _DETAILS = (
     "description",
@@ -126,11 +128,11 @@ def backup_of(row: sa.Row[Any]) -> Backup:
 
 def _settings(server: Server) -> dict[str, Any]:
     lists = {name: getattr(server, name) for name in _LISTS}
-    plain = {name: getattr(server, name) for name in _SETTINGS}
+    plain = {name: getattr(server, name) for name in (*_SETTINGS, *_LATER)}
     return plain | {name: None if value is None else list(value) for name, value in lists.items()}
 
 
 def _from_settings(settings: dict[str, Any]) -> dict[str, Any]:
     lists = {name: settings[name] for name in _LISTS}
-    plain = {name: settings[name] for name in _SETTINGS}
+    plain = {name: settings[name] for name in _SETTINGS} | {name: settings[name] for name in _LATER if name in settings}
     return plain | {name: None if value is None else tuple(value) for name, value in lists.items()}

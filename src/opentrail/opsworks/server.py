@@ -61,7 +61,9 @@ ALLOWED: Mapping[str, frozenset[ServerStatus]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One server. ``server_id`` is the uuid at the end of its ARN; ``endpoint`` a host name without a scheme."""
+    """One server. ``server_id`` is the uuid at the end of its ARN; ``endpoint`` a host name, or a host and
+    port, without a scheme.
+    """
 
     server_id: str
     account_id: str
@@ -71,6 +73,7 @@ class Server:
     status: ServerStatus
     status_reason: str | None = None
     endpoint: str
+    custom_domain: str | None = None
     engine: str
     engine_model: str
     engine_version: str

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from opentrail.clock import Clock
 from opentrail.errors import IntegrityError, OutboundError
+from opentrail.opsworks.doors import Doors, NoDoors
 from opentrail.opsworks.engine import ENGINE_MISSING, Engine, EngineSpec, FirstUsers, Health, HealthState
 from opentrail.opsworks.sealing import open_password
 from opentrail.opsworks.server import Server, ServerStatus
@@ -24,7 +25,11 @@ _log = logging.getLogger(__name__)
 class ServerWork:
     """Carries out the steps of ``steps.next_step`` except the backup."""
 
-    def __init__(self, store: OpsWorksStore, engine: Engine, seal: Seal, clock: Clock) -> None:
+    def __init__(
+        self, store: OpsWorksStore, engine: Engine, seal: Seal, clock: Clock, doors: Doors | None = None
+    ) -> None:
+        """Without ``doors`` clients reach the engine by themselves."""
+        self._doors = doors or NoDoors()
         self._store = store
         self._engine = engine
         self._seal = seal
@@ -33,6 +38,7 @@ class ServerWork:
 
     def provision(self, server: Server, stopping: Callable[[], bool]) -> None:
         """Make the engine for a CREATING server; it is RUNNING afterwards, FAILED, or CREATING if we are stopping."""
+        self._doors.open(server)  # before the engine: it takes free ports too. What is wrong, the check tells
         try:
             users = FirstUsers(server.pivotal_public_key, open_password(self._seal, server))
             self._engine.provision(EngineSpec(server.server_id, server.endpoint), users)
@@ -53,11 +59,15 @@ class ServerWork:
                 server = self._note(server, health)
             health = self._started(server)
         self._seen.add(server.server_id)
+        problem = self._doors.open(server)
+        if problem is not None and health.state is HealthState.OK:
+            health = Health(HealthState.FAILING, problem)
         if not stopping():  # what we stop ourselves is not a lost connection
             self._note(server, health)
 
     def delete(self, server: Server) -> None:
-        """Remove a DELETING server: engine and files first, then its rows; backups made by hand stay."""
+        """Remove a DELETING server: door, engine and files first, then its rows; backups made by hand stay."""
+        self._doors.close(server)
         try:
             self._engine.delete(server.server_id)
         except OutboundError as error:

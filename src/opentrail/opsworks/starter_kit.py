@@ -6,25 +6,47 @@ not work with this engine is left out and said in the README. The private key is
 
 import io
 import zipfile
+from collections.abc import Mapping
 
+AUTHORITY_FILE = "opsworks-cm-ca-2020-root.pem"
+"""AWS's own name for it, which instructions for `berks` name."""
+CUSTOM_FILE = "custom-domain.pem"
 _STAMP = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o600 << 16
 _DIRECTORY_MODE = (0o40700 << 16) | 0x10
 _KEY_FILE = ".chef/private.pem"
+_CERTIFICATES = ".chef/ca_certs/"
+_COOKBOOK = "cookbooks/opsworks-webserver"
 
 
-def build_starter_kit(server_name: str, endpoint: str, private_key: str | None) -> bytes:
-    """The kit of a server; ``private_key`` is pivotal's, in PEM form, or None where the caller keeps it."""
+def build_starter_kit(
+    server_name: str,
+    endpoint: str,
+    private_key: str | None,
+    *,
+    url: str = "",
+    trusted: Mapping[str, str] | None = None,
+) -> bytes:
+    """The kit of a server; ``private_key`` is pivotal's, in PEM form, or None where the caller keeps it.
+
+    ``url``: where clients reach it, without a path; empty: HTTPS at the endpoint. ``trusted``: certificates (file name
+    -> PEM) that clients must trust for that.
+    """
+    server_url = url or f"https://{endpoint}"
     files = {
-        "README.md": _readme(server_name, endpoint, has_key=private_key is not None),
-        ".chef/knife.rb": _knife(endpoint),
-        ".chef/ca_certs/": "",
-        "Berksfile": "source 'https://supermarket.chef.io'\n\ncookbook 'chef-client'\n",
+        "README.md": _readme(server_name, server_url, has_key=private_key is not None),
+        ".chef/knife.rb": _knife(server_url),
+        _CERTIFICATES: "",
+        "Berksfile": _BERKSFILE,
         "cookbooks/README.md": "Cookbooks, one directory each. Upload one with `knife cookbook upload NAME`.\n",
+        f"{_COOKBOOK}/README.md": "A wrapper cookbook: it sets up nginx. Change it to make your own web server.\n",
+        f"{_COOKBOOK}/metadata.rb": "name 'opsworks-webserver'\nversion '0.1.0'\ndepends 'nginx'\n",
+        f"{_COOKBOOK}/recipes/default.rb": "include_recipe 'nginx'\n",
         "environments/README.md": "Environments. Create one with `knife environment from file FILE`.\n",
         "roles/README.md": "Roles. Create one with `knife role from file FILE`.\n",
         "roles/opsworks-example-role.rb": _ROLE,
     }
+    files |= {f"{_CERTIFICATES}{name}": pem for name, pem in (trusted or {}).items()}
     if private_key is not None:
         files[_KEY_FILE] = private_key
     out = io.BytesIO()
@@ -38,7 +60,7 @@ def build_starter_kit(server_name: str, endpoint: str, private_key: str | None) 
     return out.getvalue()
 
 
-def _readme(server_name: str, endpoint: str, *, has_key: bool) -> str:
+def _readme(server_name: str, url: str, *, has_key: bool) -> str:
     key = (
         f"`{_KEY_FILE}` is the private key of the Chef user `pivotal`. It is stored nowhere else: keep it safe."
         if has_key
@@ -46,23 +68,33 @@ def _readme(server_name: str, endpoint: str, *, has_key: bool) -> str:
     )
     return f"""# Starter kit of the Chef server {server_name}
 
-Endpoint: https://{endpoint}
+Chef server: {url}/organizations/default
 
 {key}
 
 ## Contents
-- `.chef/knife.rb`: settings for knife; certificates to trust go into `.chef/ca_certs`
+- `.chef/knife.rb`: settings for knife
+- `{_CERTIFICATES}`: the certificates that knife trusts, besides the system's
 - `cookbooks`, `roles`, `environments`: the Chef repository
 - `Berksfile`: cookbooks to fetch from the Supermarket
 
+## First steps
+Run these in this directory:
+
+    knife client list
+    knife role from file roles/opsworks-example-role.rb
+    berks install
+    SSL_CERT_FILE='{_CERTIFICATES}{AUTHORITY_FILE}' berks upload
+
 ## Not supported
-- Chef clients and knife cannot reach the endpoint yet: the Chef API door comes in a later release.
-- Policyfiles (`chef push`): the engine, goiardi, has none. Use roles, environments and Berkshelf.
-- The userdata scripts that associate nodes come with the Chef API door.
+- Policyfiles (`chef push`): the engine, goiardi, has none, so this kit has no `Policyfile.rb`. Use roles, environments
+  and Berkshelf.
+- A second key of a client or user: each has one, `default`. Replace it with `knife raw -m PUT /clients/NAME`.
+- Groups, containers and access control lists: there are administrators, validators and plain clients.
 """
 
 
-def _knife(endpoint: str) -> str:
+def _knife(url: str) -> str:
     return f"""base_dir = File.join(File.dirname(File.expand_path(__FILE__)), '..')
 
 log_level               :info
@@ -71,11 +103,16 @@ node_name               'pivotal'
 client_key              File.join(base_dir, '.chef', 'private.pem')
 syntax_check_cache_path File.join(base_dir, '.chef', 'syntax_check_cache')
 cookbook_path           [File.join(base_dir, 'cookbooks')]
-chef_server_url         'https://{endpoint}/organizations/default'
+chef_server_url         '{url}/organizations/default'
 trusted_certs_dir       File.join(base_dir, '.chef', 'ca_certs')
 """
 
 
+_BERKSFILE = """source 'https://supermarket.chef.io'
+
+cookbook 'chef-client'
+cookbook 'opsworks-webserver', path: 'cookbooks/opsworks-webserver'
+"""
 _ROLE = """name 'opsworks-example-role'
 description 'An example role: it keeps the Chef client running on a node'
 run_list 'recipe[chef-client]'

@@ -72,3 +72,22 @@ backup_buckets = sa.Table(
     sa.Column("bucket", sa.String, nullable=False),
 )
 """The private bucket for backups of each account and region, named when its first server is made."""
+
+custom_domains = sa.Table(
+    "opsworks_custom_domains",
+    metadata,
+    sa.Column("domain", sa.String, primary_key=True),
+    sa.Column("server_id", sa.String, nullable=False, unique=True),
+    sa.Column("certificate", sa.Text, nullable=False),
+    sa.Column("sealed_key", sa.LargeBinary, nullable=False),
+)
+"""The certificate and key of each server that has a domain name of its own; the name is in lower case."""
+
+authorities = sa.Table(
+    "opsworks_authorities",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("certificate", sa.Text, nullable=False),
+    sa.Column("sealed_key", sa.LargeBinary, nullable=False),
+)
+"""The certificate authority of the Chef API door: one row, once it was made."""

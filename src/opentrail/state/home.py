@@ -95,6 +95,11 @@ class Home:
         return self.root / "opsworks"
 
     @property
+    def chef_authority(self) -> Path:
+        """The certificate that clients of Chef servers must trust."""
+        return self.root / "opsworks" / "ca.pem"
+
+    @property
     def models(self) -> Path:
         """Service models for the AWS CLI and SDKs (AWS_DATA_PATH)."""
         return self.root / "models"

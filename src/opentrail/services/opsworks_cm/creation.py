@@ -8,8 +8,9 @@ from opentrail.clock import Entropy
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.opsworks.attributes import CreateAttributes, generate_password, read_create_attributes
+from opentrail.opsworks.custom_domains import CustomDomain, read_custom_domain
 from opentrail.opsworks.sealing import seal_password
-from opentrail.opsworks.server import Server, ServerStatus, new_endpoint
+from opentrail.opsworks.server import Server, ServerStatus
 from opentrail.opsworks.tags import read_tags
 from opentrail.opsworks.windows import default_backup_window, default_maintenance_window, parse_window
 from opentrail.services.opsworks_cm.parts import Parts
@@ -28,6 +29,7 @@ class Creation:
 
     server: Server
     tags: Mapping[str, str]
+    custom: CustomDomain | None
     private_key: str | None = field(repr=False)
     generated_password: str | None = field(repr=False)
 
@@ -41,8 +43,10 @@ def read_creation(parts: Parts, call: Call, request: Mapping[str, Any]) -> Creat
     version = _engine_version(request)
     windows = _windows(request, parts.entropy)
     tags = read_tags(request.get("Tags") or ())
+    custom = read_custom_domain(request, parts.clock.now())
     given = read_create_attributes(request.get("EngineAttributes") or ())
-    return _completed(parts, given, _plain_server(parts, call, request) | windows | {"engine_version": version}, tags)
+    members = _plain_server(parts, call, request) | windows | {"engine_version": version}
+    return _completed(parts, given, members, tags, custom)
 
 
 def read_retention(count: int | None) -> int | None:
@@ -55,17 +59,25 @@ def read_retention(count: int | None) -> int | None:
     return count
 
 
-def _completed(parts: Parts, given: CreateAttributes, members: Mapping[str, Any], tags: Mapping[str, str]) -> Creation:
+def _completed(
+    parts: Parts,
+    given: CreateAttributes,
+    members: Mapping[str, Any],
+    tags: Mapping[str, str],
+    custom: CustomDomain | None,
+) -> Creation:
     pair = None if given.pivotal_public_key else parts.make_key_pair()
     password = given.admin_password or generate_password(parts.entropy)
     server = Server(
         **members,
+        custom_domain=None if custom is None else custom.domain,
         pivotal_public_key=given.pivotal_public_key or (pair.public_pem if pair else ""),
         sealed_admin_password=seal_password(parts.seal, members["server_id"], password),
     )
     return Creation(
         server=server,
         tags=tags,
+        custom=custom,
         private_key=pair.private_pem if pair else None,
         generated_password=None if given.admin_password else password,
     )
@@ -81,7 +93,7 @@ def _plain_server(parts: Parts, call: Call, request: Mapping[str, Any]) -> dict[
         "name": name,
         "created_at": parts.clock.now(),
         "status": ServerStatus.CREATING,
-        "endpoint": new_endpoint(name, call.region, parts.domain, parts.entropy),
+        "endpoint": parts.endpoints.new(name, call.region, parts.entropy),
         "engine": request["Engine"],
         "engine_model": ENGINE_MODEL,
         "instance_profile_arn": request["InstanceProfileArn"],

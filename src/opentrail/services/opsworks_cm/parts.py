@@ -13,13 +13,16 @@ from opentrail.clock import Clock, Entropy
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.opsworks.backups import Backup
+from opentrail.opsworks.endpoints import EndpointRule, client_url
 from opentrail.opsworks.keys import KeyPair, generate_key_pair
 from opentrail.opsworks.paging import PageTokens
 from opentrail.opsworks.server import Server
+from opentrail.opsworks.starter_kit import AUTHORITY_FILE, CUSTOM_FILE, build_starter_kit
 from opentrail.opsworks.store import OpsWorksStore
 from opentrail.state.sealing import Seal
 
-DEFAULT_DOMAIN = "opsworks-cm.io"
+NAMES = EndpointRule("opsworks-cm.io")
+"""Endpoints as AWS named them."""
 
 
 class Background(Protocol):
@@ -34,7 +37,9 @@ class Background(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The service's surroundings. ``tokens`` signs page tokens; ``domain`` ends every server's endpoint."""
+    """The service's surroundings. ``tokens`` signs page tokens; ``endpoints`` says how new servers
+    are reached, and ``scheme`` by which protocol; ``authority_pem`` is what their clients must trust.
+    """
 
     store: OpsWorksStore
     jobs: Background
@@ -42,7 +47,9 @@ class Parts:
     entropy: Entropy
     seal: Seal
     tokens: PageTokens
-    domain: str = DEFAULT_DOMAIN
+    endpoints: EndpointRule = NAMES
+    scheme: str = "https"
+    authority_pem: str = ""
     make_key_pair: Callable[[], KeyPair] = generate_key_pair
 
     def server(self, connection: sa.Connection, call: Call, name: str) -> Server:
@@ -58,6 +65,17 @@ class Parts:
         if backup is None:
             raise ApiError("ResourceNotFoundException", f"Backup with id {backup_id} does not exist")
         return backup
+
+    def starter_kit(self, server: Server, private_key: str | None, custom_certificate: str | None = None) -> bytes:
+        """The ZIP for a server's administrator; a custom domain's certificate may vouch for itself."""
+        trusted = {AUTHORITY_FILE: self.authority_pem, CUSTOM_FILE: custom_certificate or ""}
+        return build_starter_kit(
+            server.name,
+            server.endpoint,
+            private_key,
+            url=client_url(server, self.scheme),
+            trusted={name: pem for name, pem in trusted.items() if pem},
+        )
 
     def place(self, call: Call, request: Mapping[str, Any], *filters: str) -> int | None:
         """Where the page asked for begins: the row number of the last page's end, None for the first page.

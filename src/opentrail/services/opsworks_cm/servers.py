@@ -12,8 +12,8 @@ from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.opsworks.attributes import credentials
 from opentrail.opsworks.backups import MANUAL_BACKUP_LIMIT
+from opentrail.opsworks.front.places import add_custom_domain, has_domain
 from opentrail.opsworks.server import Server, ServerStatus, check_allowed
-from opentrail.opsworks.starter_kit import build_starter_kit
 from opentrail.opsworks.tags import add_tags
 from opentrail.opsworks.windows import parse_window
 from opentrail.services.operation import operation
@@ -35,10 +35,12 @@ class ServerOperations:
     def create_server(self, call: Call, request: Mapping[str, Any], unit: Unit) -> Mapping[str, Any]:
         """Begin a server: stored as CREATING, provisioned in the background. Everything slow comes before the unit."""
         creation = read_creation(self.parts, call, request)
-        attributes = _credentials(creation)
+        attributes = _credentials(self.parts, creation)
         self._check_room(call, creation.server, unit)
         server = creation.server
         self.parts.store.add_server(unit, server)
+        if creation.custom is not None:
+            add_custom_domain(unit, self.parts.seal, server.server_id, creation.custom)
         add_tags(unit, server.arn, creation.tags)
         self.parts.store.note(unit, server, "Server creation started", server.created_at)
         unit.after_commit(lambda: self.parts.jobs.look_at_server(server.server_id))
@@ -121,10 +123,13 @@ class ServerOperations:
         if store.count_servers(unit.connection, call.account_id) >= SERVER_LIMIT:
             text = f"The maximum number of servers ({SERVER_LIMIT}) has been reached"
             raise ApiError("LimitExceededException", text)
+        if server.custom_domain is not None and has_domain(unit.connection, server.custom_domain):
+            raise ApiError("ValidationException", f"CustomDomain {server.custom_domain} is another server's already")
 
 
-def _credentials(creation: Creation) -> list[dict[str, str]]:
-    kit = build_starter_kit(creation.server.name, creation.server.endpoint, creation.private_key)
+def _credentials(parts: Parts, creation: Creation) -> list[dict[str, str]]:
+    custom = creation.custom
+    kit = parts.starter_kit(creation.server, creation.private_key, None if custom is None else custom.certificate)
     return credentials(
         creation.server.engine,
         private_key=creation.private_key,

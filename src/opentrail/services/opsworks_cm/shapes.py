@@ -17,6 +17,7 @@ def server_shape(server: Server, engine_attributes: Sequence[Mapping[str, str]] 
             "BackupRetentionCount": server.backup_retention_count,
             "ServerName": server.name,
             "CreatedAt": server.created_at,
+            "CustomDomain": server.custom_domain,
             "DisableAutomatedBackup": server.disable_automated_backup,
             "Endpoint": server.endpoint,
             "EngineAttributes": [dict(attribute) for attribute in engine_attributes],

@@ -20,9 +20,6 @@ UNSUPPORTED: Mapping[str, str] = {
 
 _UNSUPPORTED_MEMBERS: Mapping[str, str] = {
     "BackupId": "creating a server from a backup",
-    "CustomDomain": "a custom domain",
-    "CustomCertificate": "a custom certificate",
-    "CustomPrivateKey": "a custom private key",
 }
 _PUPPET = "Puppet"
 
