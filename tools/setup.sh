@@ -46,5 +46,6 @@ if ! command -v goiardi >/dev/null && [ ! -x .venv/bin/goiardi ] && command -v a
 fi
 command -v goiardi >/dev/null || [ -x .venv/bin/goiardi ] ||
     say "goiardi is missing, so Chef servers cannot be made and their tests are skipped; on Debian: apt-get install goiardi"
+sh tools/get_ruby.sh
 rm -f .venv-apt.log
 touch .venv/.complete

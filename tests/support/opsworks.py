@@ -12,12 +12,13 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
+from opentrail.aws.http import Reply
 from opentrail.clock import Clock, SystemEntropy
 from opentrail.errors import OutboundError
 from opentrail.events.call import Call
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.opsworks.backup_work import BackupPlaces
-from opentrail.opsworks.engine import Engine, EngineSpec, FirstUsers, Health, HealthState
+from opentrail.opsworks.engine import Engine, EngineCall, EngineSpec, FirstUsers, Health, HealthState
 from opentrail.opsworks.jobs import JobOptions, Jobs
 from opentrail.opsworks.keys import KeyPair, generate_key_pair
 from opentrail.opsworks.paging import PageTokens
@@ -76,6 +77,8 @@ class FakeEngine:
         self.gate.set()
         self.entered = threading.Event()
         self.users: dict[str, FirstUsers] = {}
+        self.calls: list[EngineCall] = []
+        self.answers: dict[tuple[str, str], Reply] = {}
         self.log: list[str] = []
 
     def describe(self) -> str:
@@ -130,6 +133,13 @@ class FakeEngine:
             for path in directory.iterdir():
                 path.unlink()
             directory.rmdir()
+
+    def call(self, server_id: str, call: EngineCall) -> Reply:
+        """What ``answers`` has for a method and path; 404 without a body otherwise."""
+        if server_id not in self.up:
+            raise OutboundError("NotRunning", "the Chef engine does not run")
+        self.calls.append(call)
+        return self.answers.get((call.method, call.path), Reply(404, {}, b'{"error":["not found"]}'))
 
     def server_ids(self) -> list[str]:
         return sorted(path.name for path in self.root.iterdir()) if self.root.exists() else []

@@ -26,7 +26,7 @@ class Address:
     def of(cls, endpoint: str) -> "Address":
         """The address of an endpoint or Host header; the port is 443 where it names none or nonsense."""
         host, _, port = endpoint.rpartition(":") if ":" in endpoint else (endpoint, "", "")
-        is_port = port.isascii() and port.isdecimal() and len(port) <= len(str(_HIGHEST_PORT))
+        is_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= _HIGHEST_PORT
         return cls(host.lower().rstrip("."), int(port) if is_port else HTTPS_PORT)
 
     @property
