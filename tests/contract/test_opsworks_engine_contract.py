@@ -16,7 +16,7 @@ import pytest
 from opentrail.clock import SystemClock, SystemEntropy
 from opentrail.errors import OutboundError
 from opentrail.local.goiardi import goiardi_binary
-from opentrail.opsworks.engine import Engine, EngineSpec, FirstUsers, HealthState
+from opentrail.opsworks.engine import ENGINE_URL, Engine, EngineCall, EngineSpec, FirstUsers, HealthState
 from opentrail.opsworks.goiardi import BINARY, Goiardi
 from opentrail.opsworks.goiardi_api import GoiardiApi
 from opentrail.opsworks.goiardi_files import GoiardiFiles
@@ -241,3 +241,32 @@ def test_opsworks_goiardi_clears_staging_and_ignores_foreign_directories(tmp_pat
     )
     assert not stale.exists()
     assert engine.server_ids() == []
+
+
+@pytest.mark.goiardi
+@NEEDS_GOIARDI
+def test_opsworks_goiardi_takes_calls_as_their_actor(real: Real) -> None:
+    """A plain client's call has a plain client's rights, pivotal's has an administrator's; URLs begin with ENGINE_URL;
+    whoever is not there is refused by the engine itself, and a stopped engine takes no call.
+    """
+    spec = new_spec()
+    real.engine.provision(spec, USERS)
+    client = b'{"name":"i-0abc","admin":false}'
+    json_headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    made = real.engine.call(
+        spec.server_id, EngineCall("POST", "/clients", "pivotal", headers=json_headers, body=client)
+    )
+    assert made.status == 201
+    assert f'"{ENGINE_URL}/clients/i-0abc"'.encode() in made.body
+    role = b'{"name":"r","json_class":"Chef::Role","chef_type":"role"}'
+    for actor, status in (("i-0abc", 403), ("nobody", 401), ("pivotal", 201)):
+        call = EngineCall("POST", "/roles", actor, headers=json_headers, body=role)
+        assert real.engine.call(spec.server_id, call).status == status, actor
+    found = real.engine.call(spec.server_id, EngineCall("GET", "/search/role", "i-0abc", "q=*:*", json_headers))
+    assert (found.status, found.headers["content-type"]) == (200, "application/json")
+    real.engine.stop(spec.server_id)
+    with pytest.raises(OutboundError):
+        real.engine.call(spec.server_id, EngineCall("GET", "/roles", "pivotal"))
+    real.engine.start(spec)
+    kept = real.engine.call(spec.server_id, EngineCall("GET", "/roles/r", "pivotal"))
+    assert kept.status == 200
