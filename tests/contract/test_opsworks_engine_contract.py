@@ -17,14 +17,19 @@ from opentrail.clock import SystemClock, SystemEntropy
 from opentrail.errors import OutboundError
 from opentrail.local.goiardi import goiardi_binary
 from opentrail.opsworks.engine import ENGINE_URL, Engine, EngineCall, EngineSpec, FirstUsers, HealthState
+from opentrail.opsworks.external import ExternalChef
+from opentrail.opsworks.external_api import ExternalApi
 from opentrail.opsworks.goiardi import BINARY, Goiardi
 from opentrail.opsworks.goiardi_api import GoiardiApi
 from opentrail.opsworks.goiardi_files import GoiardiFiles
 from opentrail.processes.supervisor import Supervisor
+from tests.support.chef_product import external_server
+from tests.support.gateway import running
 from tests.support.opsworks import KEY_PAIR, PASSWORD, FakeEngine
 
 GOIARDI = str(goiardi_binary() or BINARY)
 NEEDS_GOIARDI = pytest.mark.skipif(goiardi_binary() is None, reason="goiardi is not installed")
+MARKS = [pytest.mark.goiardi, NEEDS_GOIARDI]
 
 
 @dataclass
@@ -60,10 +65,19 @@ def real(tmp_path: Path) -> Iterator[Real]:
     supervisor.stop_all()
 
 
-@pytest.fixture(params=["fake", pytest.param("goiardi", marks=[pytest.mark.goiardi, NEEDS_GOIARDI])])
+@pytest.fixture(scope="module")
+def external(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExternalApi]:
+    """Somebody else's Chef server, as an administrator of it: goiardi behind the door of another OpenTrail."""
+    with running(tmp_path_factory.mktemp("external") / "home") as gateway:
+        yield ExternalApi(external_server(gateway), SystemClock())
+
+
+@pytest.fixture(params=["fake", *(pytest.param(name, marks=MARKS) for name in ("goiardi", "external"))])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     if request.param == "fake":
         return FakeEngine(tmp_path / "fake")
+    if request.param == "external":
+        return ExternalChef(tmp_path / "external", request.getfixturevalue("external"))
     driver: Real = request.getfixturevalue("real")
     return driver.engine
 
@@ -99,8 +113,12 @@ def test_opsworks_engine_life_from_provisioning_to_deletion(engine: Engine) -> N
     assert engine.health(spec.server_id).state is HealthState.DEAD
     engine.start(spec)
     assert engine.health(spec.server_id).state is HealthState.OK
-    with engine.snapshot(spec.server_id) as directory:
-        assert any(directory.rglob("data.bin"))
+    if isinstance(engine, ExternalChef):
+        with pytest.raises(OutboundError, match="its own tools"), engine.snapshot(spec.server_id):
+            pass
+    else:
+        with engine.snapshot(spec.server_id) as directory:
+            assert any(directory.rglob("data.bin"))
     engine.delete(spec.server_id)
     assert engine.server_ids() == []
     engine.delete(spec.server_id)

@@ -21,7 +21,7 @@ from opentrail.local.goiardi import goiardi_binary
 from opentrail.opsworks.keys import generate_key_pair
 from tests.support.certificates import issue
 from tests.support.chef_clients import ChefClient, knife_settings, private_key, send, unpack_kit
-from tests.support.chef_product import healthy, make_server
+from tests.support.chef_product import healthy, make_server, pivotal_of
 from tests.support.gateway import Gateway, running, start
 
 pytestmark = [
@@ -44,14 +44,7 @@ def pivotal(gateway: Gateway) -> ChefClient:
     """pivotal at a healthy server of the product."""
     made = make_server(gateway, "local")
     healthy(gateway, "local")
-    return client_of(gateway, made)
-
-
-def client_of(gateway: Gateway, made: dict[str, Any], url: str = "") -> ChefClient:
-    """pivotal, with the key in CreateServer's answer."""
-    shown = {attribute["Name"]: attribute["Value"] for attribute in made["EngineAttributes"]}
-    key = private_key(shown["CHEF_AUTOMATE_PIVOTAL_KEY"])
-    return ChefClient(url or f"https://{made['Endpoint']}", "pivotal", key, gateway.environment["OPENTRAIL_CHEF_CA"])
+    return pivotal_of(gateway, made)
 
 
 def free_port() -> int:
@@ -187,7 +180,7 @@ def test_custom_domains_show_their_own_certificate(gateway: Gateway, tmp_path: P
     kit = unpack_kit(made["EngineAttributes"], tmp_path / "kit")
     assert knife_settings(kit)["chef_server_url"] == f"'https://{domain}:{port}/organizations/default'"
     assert (kit / ".chef" / "ca_certs" / "custom-domain.pem").read_text() == leaf.pem
-    client = client_of(gateway, made)
+    client = pivotal_of(gateway, made)
     url = f"https://{domain}:{port}"
     assert client.ask("POST", "/data", {"name": "bag"}, headers={"Host": f"{domain}:{port}"})[0] == 201
     found = client.ask("GET", "/data", headers={"Host": f"{domain}:{port}"})
@@ -234,7 +227,7 @@ def test_writes_survive_restarts_and_endpoints_stay(tmp_path: Path) -> None:
     gateway = start(home, settings)
     made = make_server(gateway, "stays")
     healthy(gateway, "stays")
-    client = client_of(gateway, made)
+    client = pivotal_of(gateway, made)
     acknowledged = hammer(client, gateway)
     assert len(acknowledged) >= 3
     port = int(made["Endpoint"].rpartition(":")[2])
@@ -300,10 +293,10 @@ def test_names_under_a_domain_share_one_port(tmp_path: Path) -> None:
         with pytest.raises(ssl.SSLCertVerificationError):
             shown_certificate(port, "other.us-east-1.chef.test", authority)
         assert curl(f"https://{after['Endpoint']}/_status", host, port, authority) == '{"status": "pong"}'
-        named = client_of(gateway, after, f"https://localhost:{port}")
+        named = pivotal_of(gateway, after, f"https://localhost:{port}")
         assert named.ask("GET", "/roles", headers={"Host": after["Endpoint"]}) == (200, {})
         assert named.ask("GET", "/roles", headers={"Host": "other.chef.test"})[0] == 404
-        assert client_of(gateway, before).ask("GET", "/roles") == (200, {})
+        assert pivotal_of(gateway, before).ask("GET", "/roles") == (200, {})
 
 
 def curl(url: str, host: str, port: int, authority: str) -> str:
@@ -321,4 +314,4 @@ def test_without_tls_the_door_speaks_http(tmp_path: Path) -> None:
         url = f"http://{made['Endpoint']}"
         assert knife_settings(kit)["chef_server_url"] == f"'{url}/organizations/default'"
         assert list((kit / ".chef" / "ca_certs").iterdir()) == []
-        assert client_of(gateway, made, url).ask("GET", "/nodes") == (200, {})
+        assert pivotal_of(gateway, made, url).ask("GET", "/nodes") == (200, {})

@@ -3,6 +3,10 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from opentrail.app.core import Core
 from opentrail.app.object_storage import ObjectStorage
@@ -17,6 +21,9 @@ from opentrail.local.goiardi import goiardi_binary
 from opentrail.opsworks.authority import Authority
 from opentrail.opsworks.backup_work import BackupPlaces
 from opentrail.opsworks.endpoints import HTTPS_PORT, EndpointRule
+from opentrail.opsworks.engine import Engine
+from opentrail.opsworks.external import ExternalChef
+from opentrail.opsworks.external_api import ExternalApi, ExternalServer
 from opentrail.opsworks.front.door import ChefDoor
 from opentrail.opsworks.front.file_links import FileLinks
 from opentrail.opsworks.front.places import Places
@@ -33,6 +40,9 @@ from opentrail.state.private_files import write_private
 
 SERVICE = "opsworks-cm.amazonaws.com"
 """The service principal that OpsWorks CM's own calls to S3 are recorded under."""
+
+EXTERNAL = "external"
+"""The setting ``opsworks.engine`` for a Chef server of somebody else's."""
 
 _TOKEN_KEY_BYTES = 32
 
@@ -87,12 +97,21 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count:
 
     objects = RecordedStore(storage.store, core.internal, core.buckets, SERVICE)
     places = BackupPlaces(objects, world.home.opsworks / "staging", register_bucket)
-    engine = Goiardi(world.home.opsworks, supervisor, clock, entropy, binary=str(goiardi_binary() or BINARY))
     settings = world.settings.opsworks
+    engine = _engine(core, supervisor)
     options = JobOptions(settings.health_interval_s)
     authority = _authority(core)
     front = _front(core, engine, authority, count)
-    jobs = Jobs(store, engine, places, seal=core.seal, clock=clock, entropy=entropy, options=options, doors=front)
+    jobs = Jobs(
+        store,
+        engine,
+        places,
+        seal=core.seal,
+        clock=clock,
+        entropy=entropy,
+        options=options,
+        doors=None if settings.engine == EXTERNAL else front,
+    )
     parts = Parts(
         store=store,
         jobs=jobs,
@@ -100,9 +119,9 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count:
         entropy=entropy,
         seal=core.seal,
         tokens=PageTokens(_token_key(core)),
-        endpoints=EndpointRule(settings.domain, settings.front_port or HTTPS_PORT, _Ports()),
+        endpoints=_endpoints(settings),
         scheme=_scheme(settings),
-        authority_pem=authority.certificate_pem if settings.tls else "",
+        authority_pem=_trusted(settings, authority),
     )
     for kind, finder in resource_finders(store).items():
         core.finders[kind] = finder
@@ -117,7 +136,7 @@ def _authority(core: Core) -> Authority:
     return authority
 
 
-def _front(core: Core, engine: Goiardi, authority: Authority, count: Callable[[int], None]) -> ChefFront:
+def _front(core: Core, engine: Engine, authority: Authority, count: Callable[[int], None]) -> ChefFront:
     world, settings = core.world, core.world.settings
     clock, entropy = world.clock, world.entropy
     places = Places(core.database, core.seal)
@@ -128,8 +147,42 @@ def _front(core: Core, engine: Goiardi, authority: Authority, count: Callable[[i
     return ChefFront(handler, tls, clock, entropy, trusted_proxies=networks(settings.gateway.trusted_proxies))
 
 
+def _engine(core: Core, supervisor: Supervisor) -> Engine:
+    """The driver that the settings name. Raises ConfigError where the external server's key cannot be read."""
+    world, settings = core.world, core.world.settings.opsworks
+    if settings.engine != EXTERNAL:
+        binary = str(goiardi_binary() or BINARY)
+        return Goiardi(world.home.opsworks, supervisor, world.clock, world.entropy, binary=binary)
+    try:
+        key = load_pem_private_key(Path(settings.external_key).read_bytes(), None)
+    except (OSError, ValueError, TypeError) as problem:
+        text = f"opsworks.external_key: no unencrypted private key can be read from {settings.external_key}"
+        raise ConfigError(text) from problem
+    if not isinstance(key, RSAPrivateKey):
+        raise ConfigError("opsworks.external_key must hold an RSA key")
+    server = ExternalServer(_external_host(settings), settings.external_user, key, settings.external_ca)
+    return ExternalChef(world.home.opsworks, ExternalApi(server, world.clock))
+
+
+def _endpoints(settings: OpsworksSettings) -> EndpointRule:
+    if settings.engine == EXTERNAL:
+        return EndpointRule(fixed=_external_host(settings))
+    return EndpointRule(settings.domain, settings.front_port or HTTPS_PORT, _Ports())
+
+
+def _trusted(settings: OpsworksSettings, authority: Authority) -> str:
+    """What clients must trust, besides the system's authorities."""
+    if settings.engine == EXTERNAL:
+        return Path(settings.external_ca).read_text("ascii") if settings.external_ca else ""
+    return authority.certificate_pem if settings.tls else ""
+
+
+def _external_host(settings: OpsworksSettings) -> str:
+    return settings.external_url.removeprefix("https://").rstrip("/")
+
+
 def _scheme(settings: OpsworksSettings) -> str:
-    return "https" if settings.tls else "http"
+    return "https" if settings.tls or settings.engine == EXTERNAL else "http"
 
 
 def _token_key(core: Core) -> bytes:

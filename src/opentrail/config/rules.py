@@ -141,7 +141,16 @@ def _opsworks_rules(opsworks: OpsworksSettings) -> list[tuple[bool, str]]:
             not opsworks.domain or opsworks.front_port > 0,
             "opsworks.domain needs opsworks.front_port: names are served there",
         ),
+        (opsworks.engine in {"goiardi", "external"}, "opsworks.engine must be `goiardi` or `external`"),
+        (
+            opsworks.engine != "external" or (_is_https(opsworks.external_url) and bool(opsworks.external_key)),
+            "opsworks.external_url (https, without a path) and opsworks.external_key go with the engine `external`",
+        ),
     ]
+
+
+def _is_https(text: str) -> bool:
+    return _is_url(text) and text.startswith("https://")
 
 
 def _is_mail_server(url: str) -> bool:

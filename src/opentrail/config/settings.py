@@ -149,6 +149,13 @@ class OpsworksSettings:
     )
     front_host: str = _setting("127.0.0.1", "Address where endpoints that are names are served.")
     front_port: int = _setting(0, "Port where endpoints that are names are served; 0: they are not.")
+    engine: str = _setting(
+        "goiardi", "What Chef servers are: `goiardi`, run by OpenTrail, or `external`, a server of somebody else's."
+    )
+    external_url: str = _setting("", "External engine: its URL (https), without a path.")
+    external_user: str = _setting("pivotal", "External engine: the administrator to sign as.")
+    external_key: str = _setting("", "External engine: file with that user's RSA private key (PEM).")
+    external_ca: str = _setting("", "External engine: authorities (PEM) to trust for it; empty: the system's.")
     tls: bool = _setting(True, "Serve Chef clients over HTTPS, with certificates of our own authority; false: HTTP.")
 
 

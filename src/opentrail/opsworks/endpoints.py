@@ -48,15 +48,18 @@ def client_url(server: Server, scheme: str) -> str:
 @dataclass(frozen=True, slots=True)
 class EndpointRule:
     """How new servers get their endpoints: below ``domain`` at ``port``, or, without a domain, at a port of their own,
-    which ``choose_port`` picks.
+    which ``choose_port`` picks. ``fixed`` is that of an engine whose clients go there directly.
     """
 
     domain: str = ""
     port: int = HTTPS_PORT
     choose_port: Callable[[], int] | None = None
+    fixed: str = ""
 
     def new(self, name: str, region: str, entropy: Entropy) -> str:
         """The endpoint of a new server. Raises OSError where no port is free."""
+        if self.fixed:
+            return self.fixed
         if self.domain or self.choose_port is None:
             return str(Address(new_endpoint(name, region, self.domain, entropy), self.port))
         return str(Address(LOCAL_HOST, self.choose_port()))
