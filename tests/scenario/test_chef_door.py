@@ -22,12 +22,13 @@ from opentrail.opsworks.keys import generate_key_pair
 from tests.support.certificates import issue
 from tests.support.chef_clients import ChefClient, knife_settings, private_key, send, unpack_kit
 from tests.support.chef_product import healthy, make_server, pivotal_of
-from tests.support.gateway import Gateway, running, start
+from tests.support.gateway import Gateway, delivered, make_trail, running, start
 
 pytestmark = [
     pytest.mark.goiardi,
     pytest.mark.skipif(goiardi_binary() is None, reason="goiardi is not installed"),
 ]
+LOGS = "chef-logs"
 COOKBOOK = "demo"
 RECIPE = b"log 'hello'\n"
 
@@ -36,6 +37,7 @@ RECIPE = b"log 'hello'\n"
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A running product, with names below a domain on one port besides the local ports."""
     with running(tmp_path_factory.mktemp("front") / "home", {"OPENTRAIL_OPSWORKS_HEALTH_INTERVAL_S": "1"}) as gateway:
+        make_trail(gateway, LOGS)
         yield gateway
 
 
@@ -161,6 +163,8 @@ def test_requests_are_logged_and_counted_but_not_recorded(gateway: Gateway, pivo
     _, page = send(gateway.url, "GET", "/_opentrail/metrics", b"", {}, None)
     counted = [line for line in page.decode().splitlines() if line.startswith("opentrail_chef_requests_total{")]
     assert any('outcome="client_error"' in line and float(line.split()[-1]) >= 1 for line in counted)
+    create_record(gateway, "local")
+    assert "/organizations/default" not in json.dumps(delivered(gateway.client("s3"), LOGS))
 
 
 def test_custom_domains_show_their_own_certificate(gateway: Gateway, tmp_path: Path) -> None:
@@ -185,11 +189,27 @@ def test_custom_domains_show_their_own_certificate(gateway: Gateway, tmp_path: P
     assert client.ask("POST", "/data", {"name": "bag"}, headers={"Host": f"{domain}:{port}"})[0] == 201
     found = client.ask("GET", "/data", headers={"Host": f"{domain}:{port}"})
     assert found == (200, {"bag": f"{url}/organizations/default/data/bag"})
+    record = create_record(gateway, "custom")
+    assert record["requestParameters"]["customPrivateKey"] == "*** Redacted ***"
+    assert record["requestParameters"]["customCertificate"] == leaf.pem
+    assert record["responseElements"]["server"]["customDomain"] == domain
     secret = leaf.key_pem().splitlines()[1].encode()
     for path in gateway.home.rglob("*"):
         assert not path.is_file() or secret not in path.read_bytes(), path
     assert secret.decode() not in gateway.log.read_text()
     gateway.client("opsworkscm").delete_server(ServerName="custom")
+
+
+def create_record(gateway: Gateway, name: str) -> dict[str, Any]:
+    """The delivered record of a server's creation."""
+    deadline = time.monotonic() + 60
+    while True:
+        for record in delivered(gateway.client("s3"), LOGS):
+            is_creation = record["eventName"] == "CreateServer"
+            if is_creation and record["requestParameters"]["serverName"] == name:
+                return record
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def test_a_mismatching_custom_domain_is_refused(gateway: Gateway) -> None:

@@ -1,6 +1,5 @@
 """OpsWorks CM put together: its state, its engine, its background work, its API and the door for Chef clients."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from opentrail.config import OpsworksSettings
 from opentrail.errors import ConfigError
 from opentrail.gateway.chef_front import ChefFront, ChefHandler
 from opentrail.gateway.chef_tls import ChefTls
-from opentrail.gateway.client_address import networks
 from opentrail.local.goiardi import goiardi_binary
 from opentrail.opsworks.authority import Authority
 from opentrail.opsworks.backup_work import BackupPlaces
@@ -31,7 +29,6 @@ from opentrail.opsworks.goiardi import BINARY, Goiardi
 from opentrail.opsworks.jobs import JobOptions, Jobs
 from opentrail.opsworks.paging import PageTokens
 from opentrail.opsworks.store import OpsWorksStore
-from opentrail.processes.ports import free_ports
 from opentrail.processes.supervisor import Supervisor
 from opentrail.services.opsworks_cm.parts import Parts
 from opentrail.services.opsworks_cm.service import OpsWorksCmService
@@ -53,8 +50,10 @@ class Chef:
 
     service: OpsWorksCmService
     jobs: Jobs
+    store: OpsWorksStore
     front: ChefFront
     shared: tuple[str, int] | None
+    has_doors: bool
 
     def start(self) -> None:
         """Let clients in, and go on with what was begun. Raises ConfigError where the shared port is taken."""
@@ -63,27 +62,17 @@ class Chef:
         except OSError as problem:
             host, port = self.shared or ("", 0)
             raise ConfigError(f"opsworks.front_port: cannot listen on {host}:{port}: {problem.strerror}") from problem
+        if self.has_doors:
+            with self.store.database.read() as connection:
+                servers = self.store.all_servers(connection)
+            for server in servers:  # before any engine takes a port; what is wrong, health checks tell
+                self.front.open(server)
         self.jobs.start()
 
     def stop(self) -> None:
         """Let nobody in any more, then stop the servers."""
         self.front.stop()
         self.jobs.stop()
-
-
-class _Ports:
-    """Picks ports for endpoints, none twice, so that two servers made at once never get the same."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._given: set[int] = set()
-
-    def __call__(self) -> int:
-        with self._lock:
-            while (port := free_ports(1)[0]) in self._given:
-                pass
-            self._given.add(port)
-            return port
 
 
 def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count: Callable[[int], None]) -> Chef:
@@ -119,14 +108,14 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count:
         entropy=entropy,
         seal=core.seal,
         tokens=PageTokens(_token_key(core)),
-        endpoints=_endpoints(settings),
+        endpoints=_endpoints(settings, front),
         scheme=_scheme(settings),
         authority_pem=_trusted(settings, authority),
     )
     for kind, finder in resource_finders(store).items():
         core.finders[kind] = finder
     shared = (settings.front_host, settings.front_port) if settings.front_port else None
-    return Chef(OpsWorksCmService(parts), jobs, front, shared)
+    return Chef(OpsWorksCmService(parts), jobs, store, front, shared, has_doors=settings.engine != EXTERNAL)
 
 
 def _authority(core: Core) -> Authority:
@@ -144,7 +133,7 @@ def _front(core: Core, engine: Engine, authority: Authority, count: Callable[[in
     door = ChefDoor(engine, places, links, clock, scheme=_scheme(settings.opsworks))
     handler = ChefHandler(door, count)
     tls = ChefTls(authority, places, clock, world.home.run).context if settings.opsworks.tls else None
-    return ChefFront(handler, tls, clock, entropy, trusted_proxies=networks(settings.gateway.trusted_proxies))
+    return ChefFront(handler, tls, clock, entropy)
 
 
 def _engine(core: Core, supervisor: Supervisor) -> Engine:
@@ -164,10 +153,10 @@ def _engine(core: Core, supervisor: Supervisor) -> Engine:
     return ExternalChef(world.home.opsworks, ExternalApi(server, world.clock))
 
 
-def _endpoints(settings: OpsworksSettings) -> EndpointRule:
+def _endpoints(settings: OpsworksSettings, front: ChefFront) -> EndpointRule:
     if settings.engine == EXTERNAL:
         return EndpointRule(fixed=_external_host(settings))
-    return EndpointRule(settings.domain, settings.front_port or HTTPS_PORT, _Ports())
+    return EndpointRule(settings.domain, settings.front_port or HTTPS_PORT, front.choose_port)
 
 
 def _trusted(settings: OpsworksSettings, authority: Authority) -> str:

@@ -9,6 +9,7 @@ import logging
 import socket
 import ssl
 import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -19,17 +20,19 @@ import uvloop
 from opentrail.aws.http import Reply
 from opentrail.clock import Clock, Entropy
 from opentrail.gateway.asgi import Application, ClientGone, server
-from opentrail.gateway.client_address import Networks
 from opentrail.gateway.exchange import Incoming, Outgoing
-from opentrail.opsworks.endpoints import Address
+from opentrail.opsworks.endpoints import LOCAL_HOST, Address
 from opentrail.opsworks.front.door import ChefDoor, ChefRequest, failure
 from opentrail.opsworks.front.refusal import ChefRefusal
 from opentrail.opsworks.front.routes import Kind
 from opentrail.opsworks.server import Server
+from opentrail.processes.ports import free_ports
 
 THREADS = 16
 MOST_WAITING = 128
 BACKLOG = 128
+BODY_TIMEOUT_S = 60.0
+MOST_CHOSEN = 32
 _OPEN_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 30.0
 T = TypeVar("T")
@@ -72,10 +75,13 @@ class ChefHandler:
             loop = asyncio.get_running_loop()
             if route.kind is Kind.FILE:  # whoever has no link is not listened to for ten megabytes
                 await loop.run_in_executor(self._threads, self._door.admit_to_file, request, route)
-            body = await _whole(pieces, request.headers.get("content-length", ""), route.body_limit_bytes)
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await _whole(pieces, request.headers.get("content-length", ""), route.body_limit_bytes)
             return await loop.run_in_executor(self._threads, self._door.answer, request, route, body)
         except (ChefRefusal, ClientGone):
             raise
+        except TimeoutError:
+            raise ChefRefusal(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time") from None
         except Exception:
             log.exception("the Chef API door failed")
             return failure()
@@ -86,24 +92,17 @@ class ChefHandler:
 class ChefFront:
     """Listens for Chef clients; the port of ``opsworks.doors``."""
 
-    def __init__(
-        self,
-        handler: ChefHandler,
-        tls: ssl.SSLContext | None,
-        clock: Clock,
-        entropy: Entropy,
-        *,
-        trusted_proxies: Networks = (),
-    ) -> None:
+    def __init__(self, handler: ChefHandler, tls: ssl.SSLContext | None, clock: Clock, entropy: Entropy) -> None:
         """Nothing listens until ``start``. Without ``tls`` plain HTTP is spoken."""
         self._handler = handler
-        application = Application(handler, clock, entropy, trusted_proxies=trusted_proxies, writes_log=False)
+        application = Application(handler, clock, entropy, writes_log=False)
         self._listening = threading.Event()
         self._server = server(application, tls, self._listening.set)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="chef-front", daemon=True)
         self._shared: list[socket.socket] = []
         self._open: dict[str, asyncio.Server] = {}
+        self._chosen: OrderedDict[int, socket.socket] = OrderedDict()
         self._lock = threading.Lock()
 
     def start(self, shared: tuple[str, int] | None) -> None:
@@ -125,17 +124,30 @@ class ChefFront:
         if self._thread.ident is not None:
             self._thread.join(_STOP_TIMEOUT_S)
         self._handler.close()
+        with self._lock:
+            while self._chosen:
+                self._chosen.popitem()[1].close()
+
+    def choose_port(self) -> int:
+        """A port for a new server, kept from everybody else until ``open``. Raises OSError where none is free."""
+        port = free_ports(1)[0]
+        listener = _listener(LOCAL_HOST, port)
+        with self._lock:
+            self._chosen[port] = listener
+            while len(self._chosen) > MOST_CHOSEN:  # of servers that were refused after all
+                self._chosen.popitem(last=False)[1].close()
+        return port
 
     def open(self, server: Server) -> str | None:
         """Listen at a server's own port, where its endpoint is one; why not, where that cannot be."""
         address = Address.of(server.endpoint)
         if not address.is_local:
-            return None
+            return None if self._shared else f"Nothing is served at {server.endpoint}: set opsworks.front_port"
         with self._lock:
             if server.server_id in self._open:
                 return None
             try:
-                listener = _listener(address.host, address.port)
+                listener = self._chosen.pop(address.port, None) or _listener(address.host, address.port)
                 self._open[server.server_id] = self._on_loop(self._server.listen_too(listener))
             except (OSError, TimeoutError, RuntimeError) as error:
                 return f"The endpoint {server.endpoint} cannot be opened: {error}"
