@@ -22,7 +22,9 @@ from opentrail.opsworks.external_api import ExternalApi
 from opentrail.opsworks.goiardi import BINARY, Goiardi
 from opentrail.opsworks.goiardi_api import GoiardiApi
 from opentrail.opsworks.goiardi_files import GoiardiFiles
+from opentrail.opsworks.keys import generate_key_pair
 from opentrail.processes.supervisor import Supervisor
+from tests.support.chef_clients import ChefClient, private_key
 from tests.support.chef_product import external_server
 from tests.support.gateway import running
 from tests.support.opsworks import KEY_PAIR, PASSWORD, FakeEngine
@@ -259,6 +261,37 @@ def test_opsworks_goiardi_clears_staging_and_ignores_foreign_directories(tmp_pat
     )
     assert not stale.exists()
     assert engine.server_ids() == []
+
+
+@pytest.mark.goiardi
+@NEEDS_GOIARDI
+def test_opsworks_external_engine_keeps_clients_and_pivotals_key(tmp_path: Path, external: ExternalApi) -> None:
+    """Clients come with their key and go, twice without error; a name that is taken is refused for good; pivotal's key
+    is replaced; a server that it is not takes nothing, and its clients go there by themselves.
+    """
+    engine, spec, other = ExternalChef(tmp_path / "external", external), new_spec(), generate_key_pair()
+    engine.provision(spec, USERS)
+    assert engine.client_key(spec.server_id, "i-0abc") is None
+    with engine.durably(spec.server_id):
+        engine.add_client(spec.server_id, "i-0abc", KEY_PAIR.public_pem)
+    assert (engine.client_key(spec.server_id, "i-0abc") or "").split() == KEY_PAIR.public_pem.split()
+    with pytest.raises(OutboundError) as caught:
+        engine.add_client(spec.server_id, "i-0abc", other.public_pem)
+    assert (caught.value.code, caught.value.retryable) == ("EngineRefused", False)
+    engine.remove_node(spec.server_id, "i-0abc")
+    engine.remove_node(spec.server_id, "i-0abc")
+    assert engine.client_key(spec.server_id, "i-0abc") is None
+    server = external._server
+    for public, status in ((other.public_pem, 200), (KEY_PAIR.public_pem, 401)):
+        engine.set_pivotal_key(spec.server_id, public)
+        pivotal = ChefClient(f"https://{server.address}", "pivotal", private_key(other.private_pem), server.ca_file)
+        assert pivotal.ask("GET", "/users")[0] == status
+    with pytest.raises(OutboundError, match="another server's already"):
+        engine.provision(new_spec(), USERS)
+    with pytest.raises(OutboundError, match="not in use"):
+        engine.client_key(new_spec().server_id, "i-0abc")
+    with pytest.raises(OutboundError, match="directly"):
+        engine.call(spec.server_id, EngineCall("GET", "/nodes", "pivotal"))
 
 
 @pytest.mark.goiardi

@@ -160,10 +160,13 @@ def _endpoints(settings: OpsworksSettings, front: ChefFront) -> EndpointRule:
 
 
 def _trusted(settings: OpsworksSettings, authority: Authority) -> str:
-    """What clients must trust, besides the system's authorities."""
-    if settings.engine == EXTERNAL:
+    """What clients must trust, besides the system's authorities. Raises ConfigError where it cannot be read."""
+    if settings.engine != EXTERNAL:
+        return authority.certificate_pem if settings.tls else ""
+    try:
         return Path(settings.external_ca).read_text("ascii") if settings.external_ca else ""
-    return authority.certificate_pem if settings.tls else ""
+    except (OSError, ValueError) as problem:
+        raise ConfigError(f"opsworks.external_ca: {settings.external_ca} cannot be read") from problem
 
 
 def _external_host(settings: OpsworksSettings) -> str:
