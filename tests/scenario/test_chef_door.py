@@ -102,6 +102,21 @@ def test_nobody_passes_for_another(pivotal: ChefClient) -> None:
     assert pivotal.ask("GET", "/nosuch")[0] == 404
 
 
+def test_users_and_clients_share_their_names(pivotal: ChefClient) -> None:
+    """A node's key never becomes an administrator's because somebody gives a user the node's name, or renames one."""
+    pair = generate_key_pair()
+    assert pivotal.ask("POST", "/clients", {"name": "twin", "public_key": pair.public_pem})[0] == 201
+    user = {"name": "twin", "password": "Secret_of_1", "admin": True}
+    assert pivotal.ask("POST", "/users", user)[0] == 409
+    assert pivotal.ask("POST", "/users", user | {"name": "other-twin"})[0] == 201
+    assert pivotal.ask("PUT", "/users/other-twin", {"name": "twin", "admin": True})[0] == 409
+    assert pivotal.ask("PUT", "/users/other-twin", {"name": "other-twin", "admin": True})[0] == 200
+    assert pivotal.ask("POST", "/clients", {"name": "other-twin"})[0] == 409
+    node = ChefClient(pivotal.url, "twin", private_key(pair.private_pem), pivotal.ca_file)
+    assert node.ask("GET", "/nodes")[0] == 200
+    assert node.ask("POST", "/roles", {"name": "r"})[0] == 403
+
+
 def test_a_cookbook_goes_up_and_its_files_come_down(pivotal: ChefClient) -> None:
     """Sandbox, upload, commit, cookbook version, download: by links alone, each one way."""
     checksum = hashlib.md5(RECIPE, usedforsecurity=False).hexdigest()

@@ -8,7 +8,13 @@ from opentrail.aws.http import Reply
 from opentrail.opsworks.front.file_links import LINK_LIFE_S, FileLinks
 from opentrail.opsworks.front.refusal import ChefRefusal
 from opentrail.opsworks.front.routes import find_route
-from opentrail.opsworks.front.translation import client_reply, engine_body, principal_of, with_own_urls
+from opentrail.opsworks.front.translation import (
+    client_reply,
+    engine_body,
+    name_taken_by,
+    principal_of,
+    with_own_urls,
+)
 
 BASE = "https://127.0.0.1:20232"
 MD5 = "5d41402abc4b2a76b9719d911017c592"
@@ -105,3 +111,21 @@ def test_principals_are_read_with_care() -> None:
     for reply in (Reply(200, {}, b""), Reply(200, {}, b"[]"), Reply(200, {}, b'{"name":1,"public_key":2}')):
         assert principal_of(reply) is None
     assert principal_of(Reply(500, {}, b'{"name":"n","public_key":"Q"}')) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "place"),
+    [
+        ("POST", "/users", b'{"name":"a b"}', "/clients/a%20b"),
+        ("POST", "/clients", b'{"name":"n"}', "/users/n"),
+        ("PUT", "/users/n", b'{"name":"m"}', "/clients/m"),
+        ("PUT", "/users/n", b'{"name":"n"}', None),
+        ("PUT", "/clients/n", b'{"public_key":"x"}', None),
+        ("POST", "/users", b'{"name":7}', None),
+        ("DELETE", "/users/n", b"", None),
+        ("POST", "/nodes", b"[]", None),
+    ],
+)
+def test_new_names_are_looked_for_on_the_other_side(method: str, path: str, body: bytes, place: str | None) -> None:
+    """Users' among clients and clients' among users; who keeps his name is not asked."""
+    assert name_taken_by(method, find_route(method, path), body) == place

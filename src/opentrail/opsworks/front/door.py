@@ -113,19 +113,26 @@ class ChefDoor:
 
     def _passed_on(self, request: ChefRequest, route: Route, server: Server, actor: str, body: bytes) -> Reply:
         version = check_api_version(request.headers)
-        call = EngineCall(
-            request.method,
-            route.path,
-            actor,
-            request.query,
-            _passed_on(request.headers),
-            translation.engine_body(route, body, version),
-        )
+        engine_body = translation.engine_body(route, body, version)
+        self._check_name(request.method, route, server, engine_body)
+        headers = _passed_on(request.headers)
+        call = EngineCall(request.method, route.path, actor, request.query, headers, engine_body)
         base_url = self._base_url(request, server)
         reply = translation.client_reply(route, self._asked(server, call), base_url, version)
         now_s = int(self._clock.now().timestamp())
         own = translation.with_own_urls(route, reply.body, base_url, server.server_id, self._links, now_s)
         return Reply(reply.status, reply.headers, own)
+
+    def _check_name(self, method: str, route: Route, server: Server, body: bytes) -> None:
+        """Refuse a user the name of a client, and the other way round: the engine lets a user have it, and then takes
+        the client's signature for the user's.
+        """
+        place = translation.name_taken_by(method, route, body)
+        if place is None:
+            return
+        reply = self._asked(server, EngineCall("GET", place, ADMIN, headers={"accept": "application/json"}))
+        if reply.status != HTTPStatus.NOT_FOUND:
+            raise ChefRefusal(HTTPStatus.CONFLICT, "The name is taken: users and clients share their names")
 
     def _file(self, request: ChefRequest, route: Route, server: Server, body: bytes) -> Reply:
         return self._asked(server, EngineCall(request.method, route.path, None, "", _passed_on(request.headers), body))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from opentrail.aws.http import Reply
 from opentrail.opsworks.engine import ENGINE_URL
@@ -19,6 +20,7 @@ _URL = re.compile(rb'"' + re.escape(ENGINE_URL.encode("ascii")) + rb'(?:/file_st
 _USER_MEMBERS = frozenset({"name", "password", "admin", "public_key", "private_key", "openid"})
 _VERSIONS = '{{"min_version":"0","max_version":"1","request_version":"{0}","response_version":"{0}"}}'
 _NEVER = "infinity"
+_OTHER_GROUP: Mapping[str, str] = {"users": "clients", "clients": "users"}
 
 
 def engine_body(route: Route, body: bytes, api_version: int) -> bytes:
@@ -36,6 +38,20 @@ def engine_body(route: Route, body: bytes, api_version: int) -> bytes:
         actor.setdefault("name", actor.get("username"))
         actor = {name: value for name, value in actor.items() if name in _USER_MEMBERS}
     return json.dumps(actor).encode("utf-8")
+
+
+def name_taken_by(method: str, route: Route, body: bytes) -> str | None:
+    """Where somebody else with the new name of a user or client would be; None where the request gives no name.
+
+    Raises ChefRefusal 400 for a body that is no JSON object.
+    """
+    _, group, *rest = route.path.split("/")
+    if group not in _OTHER_GROUP or method not in {"POST", "PUT"}:
+        return None
+    name = _object(body).get("name")
+    if not isinstance(name, str) or [quote(name, safe="")] == rest:
+        return None
+    return f"/{_OTHER_GROUP[group]}/{quote(name, safe='')}"
 
 
 def client_reply(route: Route, reply: Reply, base_url: str, api_version: int) -> Reply:
