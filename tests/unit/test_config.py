@@ -153,3 +153,24 @@ def test_settings_of_sns_are_checked(tmp_path: Path, text: str, sentence: str) -
     file.write_text(f"[sns]\n{text}\n")
     with pytest.raises(ConfigError, match=sentence):
         load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('domain = "chef.example.org"', "opsworks.domain needs opsworks.front_port"),
+        ('domain = "https://chef"\nfront_port = 443', "opsworks.domain must be"),
+        ('domain = "-a.org"\nfront_port = 443', "opsworks.domain must be"),
+        ("front_port = 65536", "opsworks.front_port must be"),
+        ('engine = "chef"', "opsworks.engine must be"),
+        ('engine = "external"', "go with the engine `external`"),
+        ('engine = "external"\nexternal_url = "http://chef.example"\nexternal_key = "k"', "go with the engine"),
+        ('engine = "external"\nexternal_url = "https://chef.example/organizations/x"\nexternal_key = "k"', "go with"),
+    ],
+)
+def test_settings_of_opsworks_are_checked(tmp_path: Path, text: str, sentence: str) -> None:
+    """Before any port opens."""
+    file = tmp_path / "opentrail.toml"
+    file.write_text(f"[opsworks]\n{text}\n")
+    with pytest.raises(ConfigError, match=sentence):
+        load(file, {})
