@@ -18,7 +18,15 @@ from opentrail.errors import OutboundError
 from opentrail.events.call import Call
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.opsworks.backup_work import BackupPlaces
-from opentrail.opsworks.engine import Engine, EngineCall, EngineSpec, FirstUsers, Health, HealthState
+from opentrail.opsworks.engine import (
+    ENGINE_RESTARTED,
+    Engine,
+    EngineCall,
+    EngineSpec,
+    FirstUsers,
+    Health,
+    HealthState,
+)
 from opentrail.opsworks.jobs import JobOptions, Jobs
 from opentrail.opsworks.keys import KeyPair, generate_key_pair
 from opentrail.opsworks.paging import PageTokens
@@ -64,7 +72,8 @@ class FakeEngine:
     """An engine whose servers are a directory with one file; faults are set from outside.
 
     ``problem`` is raised by provision and start, ``bad`` server ids fail their health check, ``gate`` holds provision
-    back until it is set, ``entered`` is set once it began.
+    back until it is set, ``entered`` is set once it began. ``clients`` are what is in memory; ``crash`` loses what was
+    written since the last ``durably`` ended, ``crashes`` has it happen that often at the ends of such blocks.
     """
 
     def __init__(self, root: Path) -> None:
@@ -77,6 +86,11 @@ class FakeEngine:
         self.gate.set()
         self.entered = threading.Event()
         self.users: dict[str, FirstUsers] = {}
+        self.clients: dict[str, dict[str, str]] = {}
+        self.pivotal: dict[str, str] = {}
+        self.client_problem: OutboundError | None = None
+        self.crashes = 0
+        self._frozen: dict[str, tuple[dict[str, str], str]] = {}
         self.calls: list[EngineCall] = []
         self.answers: dict[tuple[str, str], Reply] = {}
         self.log: list[str] = []
@@ -94,6 +108,9 @@ class FakeEngine:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "data.bin").write_text(spec.endpoint)
         self.users[spec.server_id] = users
+        self.clients[spec.server_id] = {}
+        self.pivotal[spec.server_id] = users.pivotal_public_key
+        self._freeze(spec.server_id)
         self.up.add(spec.server_id)
 
     def start(self, spec: EngineSpec) -> None:
@@ -116,6 +133,47 @@ class FakeEngine:
         if server_id not in self.up:
             return Health(HealthState.DEAD, "The Chef engine's process is not running")
         return Health(HealthState.FAILING, "it says 500") if server_id in self.bad else Health(HealthState.OK)
+
+    @contextmanager
+    def durably(self, server_id: str) -> Iterator[None]:
+        yield
+        if self.crashes:
+            self.crashes -= 1
+            self.crash(server_id)
+            raise OutboundError(ENGINE_RESTARTED, "the engine was restarted")
+        self._freeze(server_id)
+
+    def client_key(self, server_id: str, name: str) -> str | None:
+        if self.client_problem is not None:
+            raise self.client_problem
+        return self._running(server_id).get(name)
+
+    def add_client(self, server_id: str, name: str, public_key: str) -> None:
+        if name in self._running(server_id):
+            raise OutboundError("EngineRefused", "409 Client already exists", retryable=False)
+        self.clients[server_id][name] = public_key
+
+    def remove_node(self, server_id: str, name: str) -> None:
+        self._running(server_id).pop(name, None)
+
+    def set_pivotal_key(self, server_id: str, public_key: str) -> None:
+        if self.client_problem is not None:
+            raise self.client_problem
+        self._running(server_id)
+        self.pivotal[server_id] = public_key
+
+    def crash(self, server_id: str) -> None:
+        """End and start again with what was frozen."""
+        clients, self.pivotal[server_id] = self._frozen[server_id]
+        self.clients[server_id] = dict(clients)
+
+    def _freeze(self, server_id: str) -> None:
+        self._frozen[server_id] = (dict(self.clients[server_id]), self.pivotal[server_id])
+
+    def _running(self, server_id: str) -> dict[str, str]:
+        if server_id not in self.up:
+            raise OutboundError("NotRunning", "the engine does not run")
+        return self.clients[server_id]
 
     @contextmanager
     def snapshot(self, server_id: str) -> Iterator[Path]:

@@ -21,6 +21,10 @@ ENGINE_URL = "https://engine.invalid"
 """What URLs in engines' answers begin with; the Chef API door puts the server's own in its place."""
 
 
+ENGINE_RESTARTED = "EngineRestarted"
+"""The OutboundError code for a write that an engine's end may have undone; it has to be made again."""
+
+
 class HealthState(StrEnum):
     """What a health check finds (opsworks-cm fact sheet 12.9)."""
 
@@ -88,6 +92,26 @@ class Engine(Protocol):
 
     def health(self, server_id: str) -> Health:
         """Look whether a server really works. Raises nothing: what is wrong is the answer."""
+
+    def durably(self, server_id: str) -> AbstractContextManager[None]:
+        """A block whose writes are on the engine's disk when it has ended.
+
+        Raises OutboundError with code ``EngineRestarted`` at its end where the engine was not the same all the while.
+        """
+
+    def client_key(self, server_id: str, name: str) -> str | None:
+        """The public key of a Chef client, in PEM form; None where there is no such client."""
+
+    def add_client(self, server_id: str, name: str, public_key: str) -> None:
+        """Make a Chef client, no administrator, with a given public key; its owner can sign at once."""
+
+    def remove_node(self, server_id: str, name: str) -> None:
+        """Remove a node object and the client of that name, whose key is refused from now on. What is not there is no
+        error.
+        """
+
+    def set_pivotal_key(self, server_id: str, public_key: str) -> None:
+        """Give the Chef superuser another public key; the old one is refused from now on."""
 
     def snapshot(self, server_id: str) -> AbstractContextManager[Path]:
         """A directory with a consistent copy of the server's files, for as long as the block lasts."""

@@ -21,6 +21,7 @@ from opentrail.errors import OutboundError
 from opentrail.opsworks.attributes import generate_password
 from opentrail.opsworks.engine import (
     ENGINE_MISSING,
+    ENGINE_RESTARTED,
     ENGINE_URL,
     EngineCall,
     EngineSpec,
@@ -41,6 +42,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 SETTLE_LIMIT_S = 30.0
 _POLL_S = 0.1
 _STARTS = 3
+_FREEZES_UNTIL_DURABLE = 2  # the first one may have begun before the write
 _MISSING = "goiardi, the Chef engine, is not installed on this machine; install it with: apt-get install goiardi"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _log = logging.getLogger(__name__)
@@ -127,6 +129,42 @@ class Goiardi:
         if not self.is_up(server_id):  # it died while we asked
             return Health(HealthState.DEAD, "The Chef engine's process is not running")
         return Health(HealthState.FAILING, problem)
+
+    @contextmanager
+    def durably(self, server_id: str) -> Iterator[None]:
+        """Writes of the block are frozen and flushed at its end, unless the process was another one meanwhile."""
+        process = self._pid(server_id)
+        yield
+        self._wrote(server_id)
+        files = self._files(server_id)
+        self._await_freeze(files)
+        if process is None or self._pid(server_id) != process:
+            raise OutboundError(ENGINE_RESTARTED, "the Chef engine was restarted before its writes were on disk")
+        try:
+            files.flush()
+        except OSError as error:
+            raise OutboundError("EngineFiles", f"the server's files cannot be flushed: {error.strerror}") from error
+
+    def client_key(self, server_id: str, name: str) -> str | None:
+        """A client's public key as goiardi has it."""
+        return self._api(server_id).client_key(name)
+
+    def add_client(self, server_id: str, name: str, public_key: str) -> None:
+        """Make a plain client."""
+        self._api(server_id).add_client(name, public_key)
+        self._wrote(server_id)
+
+    def remove_node(self, server_id: str, name: str) -> None:
+        """The client goes first: from then on its key cannot make the node object again."""
+        api = self._api(server_id)
+        api.remove("clients", name)
+        api.remove("nodes", name)
+        self._wrote(server_id)
+
+    def set_pivotal_key(self, server_id: str, public_key: str) -> None:
+        """Replace pivotal's key; goiardi refuses the old one at once (measured)."""
+        self._api(server_id).set_pivotal_key(public_key)
+        self._wrote(server_id)
 
     @contextmanager
     def snapshot(self, server_id: str) -> Iterator[Path]:
@@ -231,6 +269,10 @@ class Goiardi:
             raise OutboundError("NotRunning", "the Chef engine does not run")
         return api
 
+    def _pid(self, server_id: str) -> int | None:
+        child = self._supervisor.child(_child_name(server_id))
+        return None if child is None else child.pid
+
     def _wrote(self, server_id: str) -> None:
         self._written_at_s[server_id] = self._clock.monotonic()
 
@@ -254,6 +296,20 @@ class Goiardi:
             self._quiet.wait(_POLL_S)
             if (now := files.stamp()) != stamp:
                 stamp, quiet_since_s = now, max(quiet_since_s, self._clock.monotonic() - QUIET_S / 2)
+
+    def _await_freeze(self, files: GoiardiFiles) -> None:
+        """Wait until a freeze that began later than now has replaced the data file: that is the second one to end, or
+        none for QUIET_S. Other than ``_settle`` it does not wait for others' writes to end.
+        """
+        begun_s = changed_s = self._clock.monotonic()
+        stamp, freezes = files.stamp()[0], 0
+        while self._clock.monotonic() - begun_s < SETTLE_LIMIT_S:
+            if freezes == _FREEZES_UNTIL_DURABLE or self._clock.monotonic() - changed_s >= QUIET_S:
+                return
+            self._quiet.wait(_POLL_S)
+            if (now := files.stamp()[0]) != stamp:
+                stamp, freezes, changed_s = now, freezes + 1, self._clock.monotonic()
+        raise OutboundError("EngineFiles", "the Chef engine does not write its files")
 
 
 def _child_name(server_id: str) -> str:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -66,6 +67,33 @@ class GoiardiApi:
         user = {"name": ADMIN, "admin": True, "password": password}
         self._change("PUT", f"/users/{ADMIN}", user, http.client.OK)
 
+    def set_pivotal_key(self, public_key: str) -> None:
+        """Replace the Chef superuser's public key. Raises OutboundError."""
+        user = {"name": PIVOTAL, "admin": True, "public_key": public_key}
+        self._change("PUT", f"/users/{PIVOTAL}", user, http.client.OK)
+
+    def client_key(self, name: str) -> str | None:
+        """A client's public key; None where there is no such client. Raises OutboundError."""
+        path = _path("clients", name)
+        status, answer = self._ask("GET", path, None)
+        if status == http.client.NOT_FOUND:
+            return None
+        if status != http.client.OK or not isinstance(answer, dict) or answer.get("name") != name:
+            raise _refused("GET", path, status, answer)
+        return str(answer.get("public_key"))
+
+    def add_client(self, name: str, public_key: str) -> None:
+        """Make a plain client with a given public key. Raises OutboundError."""
+        client = {"name": name, "admin": False, "validator": False, "public_key": public_key}
+        self._change("POST", "/clients", client, http.client.CREATED)
+
+    def remove(self, kind: str, name: str) -> None:
+        """Remove one of the ``nodes`` or ``clients``; what is not there is no error. Raises OutboundError."""
+        path = _path(kind, name)
+        status, answer = self._ask("DELETE", path, None)
+        if status not in {http.client.OK, http.client.NOT_FOUND}:
+            raise _refused("DELETE", path, status, answer)
+
     def reindex(self) -> None:
         """Rebuild the search index in the background, as a crash may have cost its tail. Raises OutboundError."""
         self._change("POST", "/search/reindex", {}, http.client.OK)
@@ -96,8 +124,7 @@ class GoiardiApi:
     def _change(self, method: str, path: str, body: dict[str, Any], expected: int) -> None:
         status, answer = self._ask(method, path, body)
         if status != expected:
-            reason = str(answer.get("error", ""))[:200] if isinstance(answer, dict) else ""
-            raise OutboundError("EngineRefused", f"goiardi answered {status} to {method} {path} {reason}".rstrip())
+            raise _refused(method, path, status, answer)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, object]:
         content = b"" if body is None else json.dumps(body).encode("utf-8")
@@ -130,6 +157,17 @@ def _key(file: Path) -> rsa.RSAPrivateKey:
 
 def _handed_back(headers: list[tuple[str, str]]) -> Mapping[str, str]:
     return {name.lower(): value for name, value in headers if name.lower() in _HANDED_BACK}
+
+
+def _path(kind: str, name: str) -> str:
+    return f"/{kind}/{quote(name, safe='')}"
+
+
+def _refused(method: str, path: str, status: int, answer: object) -> OutboundError:
+    """What goiardi's own fault may be mended by time; what it refused stays refused."""
+    reason = str(answer.get("error", ""))[:200] if isinstance(answer, dict) else ""
+    text = f"goiardi answered {status} to {method} {path[:100]} {reason}".rstrip()
+    return OutboundError("EngineRefused", text, retryable=status >= http.client.INTERNAL_SERVER_ERROR)
 
 
 def _json(content: bytes) -> object:

@@ -48,5 +48,13 @@ def read_public_key(text: str) -> str:
     return _spki(key)
 
 
+def same_public_key(one: str, other: str) -> bool:
+    """Whether two texts in PEM form are the same key; False where one is no key at all."""
+    try:
+        return read_public_key(one) == read_public_key(other)
+    except ValueError:
+        return False
+
+
 def _spki(key: rsa.RSAPublicKey) -> str:
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode("ascii")
