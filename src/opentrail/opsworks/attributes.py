@@ -55,7 +55,23 @@ def read_create_attributes(given: Sequence[Mapping[str, str]]) -> CreateAttribut
         if not attribute.get("Value"):
             raise _invalid(f"Engine attribute {name} has no value")
         values[name] = attribute["Value"]
-    return CreateAttributes(_public_key(values.get(PIVOTAL_KEY)), _password(values.get(ADMIN_PASSWORD)))
+    key = read_key_attribute(PIVOTAL_KEY, values.get(PIVOTAL_KEY))
+    return CreateAttributes(key, _password(values.get(ADMIN_PASSWORD)))
+
+
+def read_key_attribute(name: str, text: str | None) -> str | None:
+    """The public key in the attribute of that name, in SPKI form; None stays None.
+
+    Raises ApiError ValidationException where it is not RSA of at least 2048 bits; it never repeats the value.
+    """
+    if text is None:
+        return None
+    try:
+        return read_public_key(text)
+    except ValueError as problem:
+        raise _invalid(
+            f"Engine attribute {name} must be an RSA public key of at least 2048 bits in PEM form: {problem}"
+        ) from None
 
 
 def is_password(text: str) -> bool:
@@ -84,17 +100,6 @@ def credentials(
     old = {new: before for before, new in OLD_NAMES.items()} if engine == "Chef" else {}
     shown = ((PIVOTAL_KEY, private_key), (STARTER_KIT, starter_kit), (ADMIN_PASSWORD, admin_password))
     return [{"Name": old.get(name, name), "Value": value} for name, value in shown if value is not None]
-
-
-def _public_key(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        return read_public_key(text)
-    except ValueError as problem:
-        raise _invalid(
-            f"Engine attribute {PIVOTAL_KEY} must be an RSA public key of at least 2048 bits in PEM form: {problem}"
-        ) from None
 
 
 def _password(text: str | None) -> str | None:

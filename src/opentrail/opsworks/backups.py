@@ -10,7 +10,6 @@ from enum import StrEnum
 from opentrail.errors import ApiError
 from opentrail.opsworks.server import Server
 
-MANUAL_BACKUP_LIMIT = 50
 ARCHIVE_SUFFIX = ".tar.gz"
 
 

@@ -15,6 +15,7 @@ from opentrail.errors import OutboundError
 from opentrail.opsworks.backup_work import BackupPlaces, BackupWork
 from opentrail.opsworks.doors import Doors
 from opentrail.opsworks.engine import Engine
+from opentrail.opsworks.node_work import NodeWork
 from opentrail.opsworks.server import Server
 from opentrail.opsworks.server_work import ServerWork
 from opentrail.opsworks.steps import Step, next_step
@@ -57,6 +58,7 @@ class Jobs:
         self._scratch = places.scratch
         self._servers = ServerWork(store, engine, seal, clock, doors)
         self._backups = BackupWork(store, engine, places, clock, entropy)
+        self._nodes = NodeWork(store, engine, clock)
         self._options = options
         self._workers: KeyedWorkers[ServerKey | BackupKey] = KeyedWorkers(self._perform, options.threads, "opsworks")
         self._stopping = threading.Event()
@@ -129,9 +131,14 @@ class Jobs:
         elif step is Step.DELETE:
             self._servers.delete(server)
         elif step is Step.BACK_UP:
+            self._nodes.carry_out(server, self._stopping.is_set)
             self._backups.back_up(server, self._stopping.is_set)
+        elif step is Step.MODIFY:
+            self._nodes.carry_out(server, self._stopping.is_set)
+            self._nodes.replace_pivotal_key(server, self._stopping.is_set)
         elif step is Step.CHECK:
             self._servers.check(server, self._stopping.is_set)
+            self._nodes.carry_out(server, self._stopping.is_set)
 
     def _name_bucket(self, server: Server) -> None:
         """Make the account's backup bucket with its first server; a store that is down only delays it."""

@@ -29,7 +29,7 @@ _SETTINGS = (
     "preferred_maintenance_window",
     "preferred_backup_window",
 )
-_LATER = ("custom_domain",)
+_LATER = ("custom_domain", "next_pivotal_public_key")
 """Members that rows of earlier releases do not have; their default stands for them."""
 _LISTS = ("security_group_ids", "subnet_ids")
 _DETAILS = (

@@ -1,7 +1,8 @@
 """A Chef server as OpsWorks CM knows it: a value, its states, and which operation each state allows.
 
 Pure: no I/O. Rules come from the opsworks-cm fact sheet, sections 3 (members), 5 (states and guards) and 9 (names).
-The administrator's password is held only sealed, and only until the engine knows it.
+The administrator's password is held only sealed, and only until the engine knows it. ``next_pivotal_public_key`` is the
+key that a MODIFYING server is about to get.
 """
 
 from collections.abc import Mapping
@@ -49,10 +50,17 @@ _BUSY = frozenset(
         ServerStatus.RESTORING,
     }
 )
+_WITHOUT_ENGINE = frozenset(
+    {ServerStatus.CREATING, ServerStatus.TERMINATED, ServerStatus.FAILED, ServerStatus.DELETING}
+)
 ALLOWED: Mapping[str, frozenset[ServerStatus]] = {
+    "AssociateNode": frozenset({ServerStatus.HEALTHY}),
+    "DisassociateNode": frozenset({ServerStatus.HEALTHY}),
     "CreateBackup": frozenset({ServerStatus.RUNNING, ServerStatus.HEALTHY, ServerStatus.UNHEALTHY}),
     "DeleteServer": _EVERY - {ServerStatus.DELETING},
+    "ExportServerEngineAttribute": _EVERY - _WITHOUT_ENGINE,
     "UpdateServer": _EVERY - _BUSY,
+    "UpdateServerEngineAttributes": frozenset({ServerStatus.HEALTHY, ServerStatus.UNHEALTHY}),
     "TagResource": _EVERY - {ServerStatus.DELETING},
     "UntagResource": _EVERY - {ServerStatus.DELETING},
 }
@@ -89,6 +97,7 @@ class Server:
     security_group_ids: tuple[str, ...] | None = None
     subnet_ids: tuple[str, ...] | None = None
     pivotal_public_key: str
+    next_pivotal_public_key: str | None = None
     sealed_admin_password: bytes | None = None
 
     @property
@@ -103,6 +112,15 @@ class Server:
     def provisioned(self) -> "Server":
         """The server once its engine runs and knows its users: nothing sealed is needed any more."""
         return replace(self, status=ServerStatus.RUNNING, status_reason=None, sealed_admin_password=None)
+
+    def modifying(self, pivotal_public_key: str) -> "Server":
+        """The server whose engine is to be told pivotal's new key."""
+        return replace(self.moved(ServerStatus.MODIFYING), next_pivotal_public_key=pivotal_public_key)
+
+    def modified(self, *, done: bool) -> "Server":
+        """The server once the engine has the new key, or keeps the old one; its health is yet to be seen."""
+        key = self.next_pivotal_public_key if done and self.next_pivotal_public_key else self.pivotal_public_key
+        return replace(self.moved(ServerStatus.RUNNING), pivotal_public_key=key, next_pivotal_public_key=None)
 
     def failed(self, reason: str) -> "Server":
         """The server whose creation failed for good; what was sealed for the engine is erased."""

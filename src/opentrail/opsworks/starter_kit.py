@@ -26,11 +26,12 @@ def build_starter_kit(
     *,
     url: str = "",
     trusted: Mapping[str, str] | None = None,
+    userdata: str = "",
 ) -> bytes:
     """The kit of a server; ``private_key`` is pivotal's, in PEM form, or None where the caller keeps it.
 
     ``url``: where clients reach it, without a path; empty: HTTPS at the endpoint. ``trusted``: certificates (file name
-    -> PEM) that clients must trust for that.
+    -> PEM) that clients must trust for that. ``userdata``: the script that associates nodes.
     """
     server_url = url or f"https://{endpoint}"
     files = {
@@ -47,6 +48,8 @@ def build_starter_kit(
         "roles/opsworks-example-role.rb": _ROLE,
     }
     files |= {f"{_CERTIFICATES}{name}": pem for name, pem in (trusted or {}).items()}
+    if userdata:
+        files["userdata.sh"] = userdata
     if private_key is not None:
         files[_KEY_FILE] = private_key
     out = io.BytesIO()
@@ -76,6 +79,8 @@ Chef server: {url}/organizations/default
 - `.chef/knife.rb`: settings for knife
 - `{_CERTIFICATES}`: the certificates that knife trusts, besides the system's
 - `cookbooks`, `roles`, `environments`: the Chef repository
+- `userdata.sh`: associates a machine with this server and runs the Chef client there; as user data of an instance, or
+  by hand as root
 - `Berksfile`: cookbooks to fetch from the Supermarket
 
 ## First steps
@@ -90,6 +95,7 @@ Run these in this directory:
 - Policyfiles (`chef push`): the engine, goiardi, has none, so this kit has no `Policyfile.rb`. Use roles, environments
   and Berkshelf.
 - A second key of a client or user: each has one, `default`. Replace it with `knife raw -m PUT /clients/NAME`.
+- Windows nodes have no userdata script (`userdata.ps1`); associate them with the API.
 - Groups, containers and access control lists: there are administrators, validators and plain clients.
 """
 

@@ -16,6 +16,7 @@ class Step(StrEnum):
     PROVISION = "PROVISION"
     DELETE = "DELETE"
     BACK_UP = "BACK_UP"
+    MODIFY = "MODIFY"
     CHECK = "CHECK"
     NOTHING = "NOTHING"
 
@@ -28,6 +29,8 @@ def next_step(server: Server) -> Step:
         return Step.DELETE
     if server.status is ServerStatus.BACKING_UP:
         return Step.BACK_UP
+    if server.status is ServerStatus.MODIFYING:
+        return Step.MODIFY
     return Step.CHECK if server.status in WATCHED else Step.NOTHING
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from opentrail.opsworks.backups import Backup, BackupStatus, BackupType
 from opentrail.opsworks.rows import backup_of, backup_row, from_ms, server_of, server_row, to_ms
 from opentrail.opsworks.server import Server
-from opentrail.opsworks.tables import backup_buckets, backups, custom_domains, server_events, servers
+from opentrail.opsworks.tables import backup_buckets, backups, custom_domains, node_requests, server_events, servers
 from opentrail.state.database import Database, Unit
 
 EVENTS_KEPT = 1000
@@ -68,8 +68,9 @@ class OpsWorksStore:
         unit.execute(sa.update(servers).where(servers.c.server_id == server.server_id).values(server_row(server)))
 
     def remove_server(self, unit: Unit, server: Server) -> None:
-        """Forget a server, its events and its custom domain."""
+        """Forget a server, its events, its custom domain and what was asked for its nodes."""
         unit.execute(sa.delete(custom_domains).where(custom_domains.c.server_id == server.server_id))
+        unit.execute(sa.delete(node_requests).where(node_requests.c.server_id == server.server_id))
         unit.execute(sa.delete(server_events).where(server_events.c.server_id == server.server_id))
         unit.execute(sa.delete(servers).where(servers.c.server_id == server.server_id))
 

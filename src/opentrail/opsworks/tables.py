@@ -64,6 +64,21 @@ tags = sa.Table(
     sa.Column("value", sa.String, nullable=False),
 )
 
+node_requests = sa.Table(
+    "opsworks_node_requests",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("token", sa.String, nullable=False, unique=True),
+    sa.Column("server_id", sa.String, nullable=False, index=True),
+    sa.Column("node_name", sa.Text, nullable=False),
+    sa.Column("public_key", sa.Text),
+    sa.Column("organization", sa.Text, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("created_at_ms", sa.Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Associations (with the node's public key) and disassociations (without), until a day after they were asked for."""
+
 backup_buckets = sa.Table(
     "opsworks_backup_buckets",
     metadata,

@@ -65,6 +65,12 @@ class Places:
             return connection.execute(sa.select(servers.c.server_id).where(wanted)).first() is not None
 
 
+def custom_certificate(connection: sa.Connection, server_id: str) -> str | None:
+    """The certificate chain (PEM) of a server's custom domain; None where it has none."""
+    query = sa.select(custom_domains.c.certificate).where(custom_domains.c.server_id == server_id)
+    return connection.execute(query).scalar()
+
+
 def has_domain(connection: sa.Connection, domain: str) -> bool:
     """Whether a server has that custom domain already."""
     query = sa.select(custom_domains.c.server_id).where(custom_domains.c.domain == domain)

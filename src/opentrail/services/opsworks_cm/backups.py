@@ -9,7 +9,6 @@ from typing import Any
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.opsworks.backups import (
-    MANUAL_BACKUP_LIMIT,
     Backup,
     BackupStatus,
     BackupType,
@@ -36,8 +35,9 @@ class BackupOperations:
         tags = read_tags(request.get("Tags") or ())
         server = parts.server(unit.connection, call, request["ServerName"])
         check_allowed(server, "CreateBackup")
-        if store.count_manual_backups(unit.connection, call.account_id) >= MANUAL_BACKUP_LIMIT:
-            text = f"The maximum number of manual backups ({MANUAL_BACKUP_LIMIT}) has been reached"
+        limit = parts.quotas.manual_backups
+        if store.count_manual_backups(unit.connection, call.account_id) >= limit:
+            text = f"The maximum number of manual backups ({limit}) has been reached"
             raise ApiError("LimitExceededException", text)
         backup = self._new_backup(call, server, request.get("Description"), unit)
         store.add_backup(unit, backup)

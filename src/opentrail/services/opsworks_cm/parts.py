@@ -13,11 +13,10 @@ from opentrail.clock import Clock, Entropy
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.opsworks.backups import Backup
-from opentrail.opsworks.endpoints import EndpointRule, client_url
+from opentrail.opsworks.endpoints import EndpointRule
 from opentrail.opsworks.keys import KeyPair, generate_key_pair
 from opentrail.opsworks.paging import PageTokens
 from opentrail.opsworks.server import Server
-from opentrail.opsworks.starter_kit import AUTHORITY_FILE, CUSTOM_FILE, build_starter_kit
 from opentrail.opsworks.store import OpsWorksStore
 from opentrail.state.sealing import Seal
 
@@ -35,6 +34,14 @@ class Background(Protocol):
         """Do soon what the backup's state calls for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """How many servers and manual backups an account may have; AWS's numbers (opsworks-cm fact sheet 9)."""
+
+    servers: int = 10
+    manual_backups: int = 50
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """The service's surroundings. ``tokens`` signs page tokens; ``endpoints`` says how new servers
@@ -47,6 +54,7 @@ class Parts:
     entropy: Entropy
     seal: Seal
     tokens: PageTokens
+    quotas: Quotas = Quotas()
     endpoints: EndpointRule = NAMES
     scheme: str = "https"
     authority_pem: str = ""
@@ -65,17 +73,6 @@ class Parts:
         if backup is None:
             raise ApiError("ResourceNotFoundException", f"Backup with id {backup_id} does not exist")
         return backup
-
-    def starter_kit(self, server: Server, private_key: str | None, custom_certificate: str | None = None) -> bytes:
-        """The ZIP for a server's administrator; a custom domain's certificate may vouch for itself."""
-        trusted = {AUTHORITY_FILE: self.authority_pem, CUSTOM_FILE: custom_certificate or ""}
-        return build_starter_kit(
-            server.name,
-            server.endpoint,
-            private_key,
-            url=client_url(server, self.scheme),
-            trusted={name: pem for name, pem in trusted.items() if pem},
-        )
 
     def place(self, call: Call, request: Mapping[str, Any], *filters: str) -> int | None:
         """Where the page asked for begins: the row number of the last page's end, None for the first page.

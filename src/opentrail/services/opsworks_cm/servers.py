@@ -3,7 +3,6 @@
 Rules: opsworks-cm fact sheet 4 to 6 and 9. Credentials are in the answer of CreateServer and never again.
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,18 +10,17 @@ from typing import Any
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.opsworks.attributes import credentials
-from opentrail.opsworks.backups import MANUAL_BACKUP_LIMIT
 from opentrail.opsworks.front.places import add_custom_domain, has_domain
 from opentrail.opsworks.server import Server, ServerStatus, check_allowed
 from opentrail.opsworks.tags import add_tags
 from opentrail.opsworks.windows import parse_window
 from opentrail.services.operation import operation
 from opentrail.services.opsworks_cm.creation import Creation, read_creation, read_retention
+from opentrail.services.opsworks_cm.kits import starter_kit
 from opentrail.services.opsworks_cm.parts import Parts
 from opentrail.services.opsworks_cm.shapes import event_shape, server_shape
 from opentrail.state.database import Unit
 
-SERVER_LIMIT = 10
 EVENTS_PER_PAGE = 100
 
 
@@ -35,7 +33,7 @@ class ServerOperations:
     def create_server(self, call: Call, request: Mapping[str, Any], unit: Unit) -> Mapping[str, Any]:
         """Begin a server: stored as CREATING, provisioned in the background. Everything slow comes before the unit."""
         creation = read_creation(self.parts, call, request)
-        attributes = _credentials(self.parts, creation)
+        attributes = _credentials(self.parts, call, creation)
         self._check_room(call, creation.server, unit)
         server = creation.server
         self.parts.store.add_server(unit, server)
@@ -105,35 +103,35 @@ class ServerOperations:
     @operation("DescribeAccountAttributes")
     def describe_account_attributes(self, call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002 - the handler's form
         """The quotas for servers and manual backups, and how much of each is used."""
-        store = self.parts.store
+        store, quotas = self.parts.store, self.parts.quotas
         with store.database.read() as connection:
             used_servers = store.count_servers(connection, call.account_id)
             used_backups = store.count_manual_backups(connection, call.account_id)
         return {
             "Attributes": [
-                {"Name": "ServerLimit", "Maximum": SERVER_LIMIT, "Used": used_servers},
-                {"Name": "ManualBackupLimit", "Maximum": MANUAL_BACKUP_LIMIT, "Used": used_backups},
+                {"Name": "ServerLimit", "Maximum": quotas.servers, "Used": used_servers},
+                {"Name": "ManualBackupLimit", "Maximum": quotas.manual_backups, "Used": used_backups},
             ]
         }
 
     def _check_room(self, call: Call, server: Server, unit: Unit) -> None:
-        store = self.parts.store
+        store, limit = self.parts.store, self.parts.quotas.servers
         if store.server(unit.connection, call.account_id, call.region, server.name) is not None:
             raise ApiError("ResourceAlreadyExistsException", f"Server with name {server.name} already exists")
-        if store.count_servers(unit.connection, call.account_id) >= SERVER_LIMIT:
-            text = f"The maximum number of servers ({SERVER_LIMIT}) has been reached"
+        if store.count_servers(unit.connection, call.account_id) >= limit:
+            text = f"The maximum number of servers ({limit}) has been reached"
             raise ApiError("LimitExceededException", text)
         if server.custom_domain is not None and has_domain(unit.connection, server.custom_domain):
             raise ApiError("ValidationException", f"CustomDomain {server.custom_domain} is another server's already")
 
 
-def _credentials(parts: Parts, creation: Creation) -> list[dict[str, str]]:
+def _credentials(parts: Parts, call: Call, creation: Creation) -> list[dict[str, str]]:
     custom = creation.custom
-    kit = parts.starter_kit(creation.server, creation.private_key, None if custom is None else custom.certificate)
+    certificate = None if custom is None else custom.certificate
     return credentials(
         creation.server.engine,
         private_key=creation.private_key,
-        starter_kit=base64.b64encode(kit).decode("ascii"),
+        starter_kit=starter_kit(parts, creation.server, call, creation.private_key, certificate),
         admin_password=creation.generated_password,
     )
 

@@ -5,16 +5,9 @@ from typing import Any
 
 from opentrail.errors import ApiError
 
-_NO_DOOR = "nodes cannot reach the Chef server yet: OpenTrail has no Chef API endpoint so far"
-
 UNSUPPORTED: Mapping[str, str] = {
-    "AssociateNode": _NO_DOOR,
-    "DisassociateNode": _NO_DOOR,
-    "DescribeNodeAssociationStatus": _NO_DOOR,
-    "ExportServerEngineAttribute": _NO_DOOR,
     "RestoreServer": "restoring a backup is not built yet; the archive in the bucket is complete",
     "StartMaintenance": "the engine is updated with the machine's packages, not by OpenTrail",
-    "UpdateServerEngineAttributes": "replacing pivotal's key is not built yet",
 }
 """Operation -> why it is refused."""
 
