@@ -29,8 +29,9 @@ from opentrail.opsworks.goiardi import BINARY, Goiardi
 from opentrail.opsworks.jobs import JobOptions, Jobs
 from opentrail.opsworks.paging import PageTokens
 from opentrail.opsworks.store import OpsWorksStore
+from opentrail.opsworks.throttling import Throttle
 from opentrail.processes.supervisor import Supervisor
-from opentrail.services.opsworks_cm.parts import Parts
+from opentrail.services.opsworks_cm.parts import Parts, Quotas
 from opentrail.services.opsworks_cm.service import OpsWorksCmService
 from opentrail.state.database import Unit
 from opentrail.state.private_files import write_private
@@ -46,11 +47,12 @@ _TOKEN_KEY_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Chef:
-    """The service, the jobs behind it, and the door that lets Chef clients in."""
+    """The service, the jobs behind it, what counts its calls, and the door that lets Chef clients in."""
 
     service: OpsWorksCmService
     jobs: Jobs
     store: OpsWorksStore
+    throttle: Throttle
     front: ChefFront
     shared: tuple[str, int] | None
     has_doors: bool
@@ -108,6 +110,7 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count:
         entropy=entropy,
         seal=core.seal,
         tokens=PageTokens(_token_key(core)),
+        quotas=Quotas(settings.server_limit, settings.manual_backup_limit),
         endpoints=_endpoints(settings, front),
         scheme=_scheme(settings),
         authority_pem=_trusted(settings, authority),
@@ -115,7 +118,9 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count:
     for kind, finder in resource_finders(store).items():
         core.finders[kind] = finder
     shared = (settings.front_host, settings.front_port) if settings.front_port else None
-    return Chef(OpsWorksCmService(parts), jobs, store, front, shared, has_doors=settings.engine != EXTERNAL)
+    throttle = Throttle(settings.requests_per_s, clock)
+    has_doors = settings.engine != EXTERNAL
+    return Chef(OpsWorksCmService(parts), jobs, store, throttle, front, shared, has_doors=has_doors)
 
 
 def _authority(core: Core) -> Authority:

@@ -27,7 +27,7 @@ from opentrail.events.record import ServiceEvent
 from opentrail.events.selectors import Category
 from opentrail.events.selectors_facts import category_of, facts_of_call, facts_of_service_event
 from opentrail.gateway.authorise import authorise
-from opentrail.gateway.dispatch import Dispatcher, Hosted
+from opentrail.gateway.dispatch import Dispatcher, Hosted, Throttle
 from opentrail.gateway.permissions import FindResource, Resource
 from opentrail.gateway.recording import Recording
 from opentrail.identity import unique_ids
@@ -151,11 +151,18 @@ class Core:
         *,
         open_to_all: frozenset[str] = frozenset(),
         unsigned: frozenset[str] = frozenset(),
+        throttle: Throttle | None = None,
     ) -> None:
         """Serve a service by its botocore name; the rest as for ``Hosted.of``."""
         service = self.catalogue.service(name)
         self.hosted[name] = Hosted.of(
-            service, protocol_of(service), implementation, unsupported, open_to_all=open_to_all, unsigned=unsigned
+            service,
+            protocol_of(service),
+            implementation,
+            unsupported,
+            open_to_all=open_to_all,
+            unsigned=unsigned,
+            throttle=throttle,
         )
 
     def call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -209,7 +209,7 @@ class App:
             accept_damage=self._accept_damage,
         )
         chef = open_chef(core, supervisor, storage, self._meters.chef)
-        core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED)
+        core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED, throttle=chef.throttle.admit)
         host_tagging(core, calls)
         stack.callback(chef.stop)
         chef.start()

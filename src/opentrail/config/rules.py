@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from math import inf
 from urllib.parse import urlsplit
 
 from opentrail.config.settings import ARCHIVE, OpsworksSettings, Settings, SnsSettings, UpstreamSettings
@@ -135,6 +136,9 @@ def _sns_rules(sns: SnsSettings) -> list[tuple[bool, str]]:
 def _opsworks_rules(opsworks: OpsworksSettings) -> list[tuple[bool, str]]:
     return [
         (opsworks.health_interval_s > 0, "opsworks.health_interval_s must be above 0"),
+        (opsworks.server_limit >= 0, "opsworks.server_limit must be 0 or more"),
+        (opsworks.manual_backup_limit >= 0, "opsworks.manual_backup_limit must be 0 or more"),
+        (0 <= opsworks.requests_per_s < inf, "opsworks.requests_per_s must be 0 or more"),
         (0 <= opsworks.front_port <= 65535, "opsworks.front_port must be between 0 and 65535"),
         (not opsworks.domain or bool(_DOMAIN.fullmatch(opsworks.domain)), "opsworks.domain must be a domain name"),
         (

@@ -144,6 +144,11 @@ class OpsworksSettings:
     """``[opsworks]``"""
 
     health_interval_s: float = _setting(15.0, "Seconds between two health checks of a Chef server.")
+    server_limit: int = _setting(10, "Chef servers that an account may have.")
+    manual_backup_limit: int = _setting(50, "Manual backups that an account may have.")
+    requests_per_s: float = _setting(
+        0.0, "Calls of one operation per second, account and region, in bursts of twice as many; 0: no limit; AWS: 5."
+    )
     domain: str = _setting(
         "", "Domain that new servers' endpoints are names under; empty: each has a port of its own on 127.0.0.1."
     )

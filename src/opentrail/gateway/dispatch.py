@@ -38,6 +38,10 @@ class Executed:
     outbox_row: int | None = None
 
 
+Throttle = Callable[[Call], None]
+"""Counts a call; raises ApiError ThrottlingException where it is one too many."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hosted:
     """A service of ours with its model, wire protocol and handlers."""
@@ -48,6 +52,7 @@ class Hosted:
     unsupported: Mapping[str, str]
     open_to_all: frozenset[str]
     unsigned: frozenset[str] = frozenset()
+    throttle: Throttle | None = None
 
     @classmethod
     def of(
@@ -59,13 +64,16 @@ class Hosted:
         *,
         open_to_all: frozenset[str] = frozenset(),
         unsigned: frozenset[str] = frozenset(),
+        throttle: Throttle | None = None,
     ) -> "Hosted":
         """Join a model with the object whose decorated methods answer it.
 
         ``unsupported``: operations that are refused, with the reason; ``open_to_all``: those that need no permission,
-        or whose handler asks for it itself; ``unsigned``: those that may come without a signature.
+        or whose handler asks for it itself; ``unsigned``: those that may come without a signature; ``throttle`` is
+        asked before anything else is done.
         """
-        return cls(service, wire, handlers_of(implementation), unsupported, open_to_all | unsigned, unsigned)
+        handlers = handlers_of(implementation)
+        return cls(service, wire, handlers, unsupported, open_to_all | unsigned, unsigned, throttle)
 
     def spoken(self, head: RequestHead) -> "Hosted":
         """The same service in the protocol that a request speaks, where its model has several."""
@@ -142,6 +150,8 @@ class Dispatcher:
         handler = hosted.handlers.get(name)
         if call.operation is None or call.parameters is None:
             raise internal_failure()
+        if hosted.throttle is not None:
+            hosted.throttle(call)
         code = "ValidationError" if hosted.service.protocol == "query" else "ValidationException"
         check(call.operation, call.parameters, error_code=code)
         if name not in hosted.open_to_all:
