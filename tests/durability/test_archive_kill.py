@@ -19,7 +19,7 @@ RULES = {"Rules": [{"ID": "r", "Status": "Enabled", "Filter": {"Prefix": "AWSLog
                     "Expiration": {"Date": "2024-01-01T00:00:00Z"}}]}  # fmt: skip
 
 
-def until(holds: Callable[[], bool], limit_s: float = 60) -> None:
+def until(holds: Callable[[], bool], limit_s: float = 240) -> None:
     """Wait for something."""
     deadline = time.monotonic() + limit_s
     while not holds():
