@@ -78,6 +78,18 @@ def test_a_file_is_sent_whole(store: ObjectStore) -> None:
     assert store.get(BUCKET, "file") == b"kept" * 100_000
 
 
+def test_an_object_is_downloaded_into_a_file_as_it_is(store: ObjectStore) -> None:
+    """What is larger than one piece comes whole and undecompressed; what is not there is NoSuchKey."""
+    body = b"\x1f\x8b" + b"kept" * 400_000
+    store.put(BUCKET, "large", body, content_type="application/gzip", content_encoding="gzip")
+    out = io.BytesIO()
+    store.download(BUCKET, "large", out)
+    assert out.getvalue() == body
+    with pytest.raises(OutboundError) as caught:
+        store.download(BUCKET, "nothing", io.BytesIO())
+    assert code_of(caught) == ("NoSuchKey", False)
+
+
 def test_an_empty_object_is_an_object(store: ObjectStore) -> None:
     """Zero bytes are stored too, as CloudTrail's marker object needs."""
     put(store, "empty/", b"")

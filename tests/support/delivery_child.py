@@ -60,6 +60,10 @@ class DirectoryStore:
         """The object's bytes."""
         return self.path(bucket, key).read_bytes()
 
+    def download(self, bucket: str, key: str, out: BinaryIO) -> None:
+        """The object's bytes into a file."""
+        out.write(self.get(bucket, key))
+
     def head(self, bucket: str, key: str) -> ObjectHead | None:
         """What there is to say of an object."""
         path = self.path(bucket, key)

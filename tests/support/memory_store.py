@@ -73,6 +73,9 @@ class MemoryObjectStore:
             raise OutboundError("NoSuchKey", "The specified key does not exist.", retryable=False)
         return objects[key].body
 
+    def download(self, bucket: str, key: str, out: BinaryIO) -> None:
+        out.write(self.get(bucket, key))
+
     def head(self, bucket: str, key: str) -> ObjectHead | None:
         self._fail_if_told()
         stored = self.buckets.get(bucket, {}).get(key)

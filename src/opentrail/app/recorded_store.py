@@ -77,6 +77,11 @@ class RecordedStore:
         with self._recorded("GetObject", bucket, key):
             return self._store.get(bucket, key)
 
+    def download(self, bucket: str, key: str, out: BinaryIO) -> None:
+        """The object into a file; GetObject."""
+        with self._recorded("GetObject", bucket, key):
+            self._store.download(bucket, key, out)
+
     def head(self, bucket: str, key: str) -> ObjectHead | None:
         """What is known about an object; HeadObject."""
         with self._recorded("HeadObject", bucket, key):

@@ -31,7 +31,7 @@ _RETRYABLE = frozenset(
 # A HEAD answer has no body, so the client can only report its status.
 _HEAD_BUCKET_CODES = {"403": "AccessDenied", "404": "NoSuchBucket", "400": "BadRequest"}
 _HEAD_OBJECT_CODES = {"403": "AccessDenied", "404": "NoSuchKey", "400": "BadRequest", "412": PRECONDITION_FAILED}
-_HASH_PIECE_BYTES = 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,11 @@ class ObjectStore(Protocol):
 
     def get(self, bucket: str, key: str) -> bytes:
         """The whole object, byte for byte as stored (never decompressed). Code NoSuchKey when there is none."""
+
+    def download(self, bucket: str, key: str, out: BinaryIO) -> None:
+        """Write an object to a file, piece by piece; what was written before a failure stays. Code NoSuchKey when there
+        is none. Raises OSError where the file cannot be written.
+        """
 
     def head(self, bucket: str, key: str) -> ObjectHead | None:
         """What is known about an object; None when there is no such object (or bucket)."""
@@ -185,6 +190,10 @@ class S3ObjectStore:
         with translated({"404": "NoSuchKey", "403": "AccessDenied"}):
             content: bytes = self.client().get_object(Bucket=bucket, Key=key)["Body"].read()
             return content
+
+    def download(self, bucket: str, key: str, out: BinaryIO) -> None:
+        with translated({"404": "NoSuchKey", "403": "AccessDenied"}):
+            out.writelines(self.client().get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_PIECE_BYTES))
 
     def head(self, bucket: str, key: str) -> ObjectHead | None:
         try:
@@ -285,7 +294,7 @@ def _content_md5(body: bytes | BinaryIO) -> str:
         digest.update(body)
     else:
         body.seek(0)  # where the client library rewinds to before it sends
-        while piece := body.read(_HASH_PIECE_BYTES):
+        while piece := body.read(_PIECE_BYTES):
             digest.update(piece)
         body.seek(0)
     return base64.b64encode(digest.digest()).decode()
