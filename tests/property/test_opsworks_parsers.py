@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opentrail.errors import ApiError
-from opentrail.opsworks.attributes import read_create_attributes
+from opentrail.opsworks.attributes import read_create_attributes, read_maintenance_attributes
 from opentrail.opsworks.keys import read_public_key
 from opentrail.opsworks.paging import PageTokens
 from opentrail.opsworks.tags import TAG_LIMIT, read_tags
@@ -90,3 +90,16 @@ def test_opsworks_tags_are_trimmed_unique_and_few(tags: list[dict[str, str]]) ->
     else:
         assert len(read) == len(tags) <= TAG_LIMIT
         assert all(key == key.strip() != "" and not key.lower().startswith("aws:") for key in read)
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["Name", "Value"]), st.sampled_from(["CHEF_MAJOR_UPGRADE", "true", "x"])))
+)
+def test_opsworks_maintenance_attributes_are_one_upgrade_or_nothing(given_attributes: list[dict[str, str]]) -> None:
+    """Nothing, or the one attribute with its one value; everything else is a ValidationException."""
+    try:
+        asked = read_maintenance_attributes(given_attributes)
+    except ApiError as problem:
+        assert problem.code == "ValidationException"
+    else:
+        assert given_attributes == ([{"Name": "CHEF_MAJOR_UPGRADE", "Value": "true"}] if asked else [])

@@ -16,6 +16,7 @@ from tests.support.opsworks import create_request
 from tests.support.opsworks_model import (
     ACCOUNTS,
     BAD_NODES,
+    BUSY,
     IDLE,
     KEYS,
     NAMES,
@@ -58,12 +59,15 @@ class OpsWorksCm(OpsWorksModel):
         window=mostly(None, "Thu:10:00", rarely=("Thr:10:00",)),
         password=mostly(None, "Passw0rd!", rarely=("short",)),
         key=mostly(*KEYS, None, rarely=("no key",)),
+        which=st.none() | NEXT,
     )
-    def create(self, account: str, name: str, engine: str, retention: int | None, **given: str | None) -> None:
+    def create(self, account: str, name: str, engine: str, retention: int | None, **given: Any) -> None:
         window, password, key = given["window"], given["password"], given["key"]
+        copy, backup_id = (None, None) if given["which"] is None else self.chosen(given["which"])
         request = create_request(name, Engine=engine)
         request |= {} if retention is None else {"BackupRetentionCount": retention}
         request |= {} if window is None else {"PreferredMaintenanceWindow": window}
+        request |= {} if backup_id is None else {"BackupId": backup_id}
         chosen = {"CHEF_PIVOTAL_KEY": key, "CHEF_AUTOMATE_ADMIN_PASSWORD": password}
         request["EngineAttributes"] = [{"Name": n, "Value": value} for n, value in chosen.items() if value is not None]
         bad = "bad" in name or engine not in {"ChefAutomate", "Chef"} or retention == 0 or window == "Thr:10:00"
@@ -74,12 +78,16 @@ class OpsWorksCm(OpsWorksModel):
             assert answer == "ResourceAlreadyExistsException"
         elif sum(one.account == account for one in self.servers) >= QUOTAS.servers:
             assert answer == "LimitExceededException"
+        elif backup_id is not None and (copy is None or copy.account != account):
+            assert answer == "ResourceNotFoundException"
+        elif copy is not None and copy.status != "OK":
+            assert answer == "ValidationException"
         else:
             assert isinstance(answer, dict)
             made = answer["Server"]
             assert made["Status"] == "CREATING"
             server_id = made["ServerArn"].rpartition("/")[2]
-            self.servers.append(Chef(account, name, server_id, key or KEYS[0], retention=retention or 1))
+            self.servers.append(Chef(account, name, server_id, key or KEYS[0], retention=retention or 1, source=copy))
 
     ruled("UpdateServer")
 
@@ -122,7 +130,7 @@ class OpsWorksCm(OpsWorksModel):
         request = {"ServerName": name, "ExportAttributeName": what, "InputAttributes": inputs}
         script = self.ask("ExportServerEngineAttribute", request, account)
         bad = "bad" in name or what == "Nothing" or run_list == ";"
-        problem = self.expected(chef, bad, IDLE | {"BACKING_UP", "MODIFYING"})
+        problem = self.expected(chef, bad, IDLE | BUSY)
         assert (script if isinstance(script, str) else None) == problem
 
     # backups
@@ -135,7 +143,7 @@ class OpsWorksCm(OpsWorksModel):
         request = {"ServerName": name, "Tags": [{"Key": tag, "Value": "v"}]}
         answer = self.ask("CreateBackup", request, account)
         problem = self.expected(chef, "bad" in name or tag == "aws:k", {"HEALTHY", "UNHEALTHY", "RUNNING"})
-        if problem is None and sum(one.account == account for one in self.copies) >= QUOTAS.manual_backups:
+        if problem is None and self.manual_copies(account) >= QUOTAS.manual_backups:
             problem = "LimitExceededException"
         if problem is not None:
             assert answer == problem
@@ -146,6 +154,10 @@ class OpsWorksCm(OpsWorksModel):
         self.copies.append(Copy(account, answer["Backup"]["BackupId"], chef))
         chef.status = "BACKING_UP"
 
+    def manual_copies(self, account: str) -> int:
+        """How many count for the quota."""
+        return sum(one.account == account and not one.automated for one in self.copies)
+
     ruled("DeleteBackup")
 
     @rule(account=ACCOUNTS, which=NEXT)
@@ -155,11 +167,66 @@ class OpsWorksCm(OpsWorksModel):
         answer = self.ask("DeleteBackup", {"BackupId": backup_id}, account)
         if copy is None or copy.account != account:
             assert answer == "ResourceNotFoundException"
-        elif copy.status in {"IN_PROGRESS", "DELETING"}:
+        elif copy.status in {"IN_PROGRESS", "DELETING"} or any(chef.source is copy for chef in self.servers):
             assert answer == "InvalidStateException"
         else:
             assert answer == {}
             copy.status = "DELETING"
+
+    # new instances
+
+    def chosen(self, which: int) -> tuple[Copy | None, str]:
+        """A backup that exists, or one that never did, and its id."""
+        copy = self.copies[which] if which < len(self.copies) else None
+        return copy, "nobody-20260101000000000" if copy is None else copy.backup_id
+
+    ruled("RestoreServer")
+
+    @rule(account=ACCOUNTS, name=NAMES, which=NEXT, soon=SOON)
+    def restore(self, account: str, name: str, which: int, soon: bool) -> None:
+        (copy, backup_id), chef = self.chosen(which), self.find(account, name)
+        answer = self.ask("RestoreServer", {"ServerName": name, "BackupId": backup_id}, account)
+        problem = self.expected(chef, "bad" in name)
+        if problem is None and (copy is None or copy.account != account):
+            problem = "ResourceNotFoundException"
+        if problem is None:
+            problem = self.expected(chef, False, IDLE)
+        if problem is None and copy is not None and copy.status != "OK":
+            problem = "InvalidStateException"
+        if problem is not None:
+            assert answer == problem
+            return
+        assert isinstance(answer, dict)
+        assert chef is not None
+        assert answer["Server"]["Status"] == "RESTORING"
+        chef.status, chef.source = "RESTORING", copy
+        if soon:
+            self.work()
+
+    ruled("StartMaintenance")
+
+    @rule(account=ACCOUNTS, name=NAMES, attribute=mostly(None, rarely=("CHEF_MAJOR_UPGRADE", "X")), soon=SOON)
+    def maintain(self, account: str, name: str, attribute: str | None, soon: bool) -> None:
+        request: dict[str, Any] = {"ServerName": name}
+        if attribute is not None:
+            request["EngineAttributes"] = [{"Name": attribute, "Value": "true"}]
+        chef, answer = self.find(account, name), self.ask("StartMaintenance", request, account)
+        problem = self.expected(chef, "bad" in name or attribute == "X", {"HEALTHY", "UNHEALTHY"})
+        if problem is None and attribute is not None:
+            problem = "ValidationException"
+        if problem is not None:
+            assert answer == problem
+            return
+        assert isinstance(answer, dict)
+        assert chef is not None
+        assert answer["Server"]["Status"] == "UNDER_MAINTENANCE"
+        newest = self.ask("DescribeBackups", {"MaxResults": 1}, account)
+        assert isinstance(newest, dict)
+        assert newest["Backups"][0]["BackupType"] == "AUTOMATED"
+        self.copies.append(Copy(account, newest["Backups"][0]["BackupId"], chef, automated=True))
+        chef.status = "UNDER_MAINTENANCE"
+        if soon:
+            self.work()
 
     # tags
 
@@ -172,7 +239,7 @@ class OpsWorksCm(OpsWorksModel):
         arn = f"arn:aws:opsworks-cm:us-east-1:{chef.account}:server/{chef.name}/{chef.server_id}"
         bad = key not in {"a", "b"}
         mine = chef if chef.account == account else None
-        wanted = self.expected(mine, bad, IDLE | {"CREATING", "BACKING_UP", "MODIFYING", "FAILED"})
+        wanted = self.expected(mine, bad, IDLE | BUSY | {"CREATING", "FAILED"})
         tagged = self.ask("TagResource", {"ResourceArn": arn, "Tags": [{"Key": key, "Value": value}]}, account)
         assert tagged == (wanted or {})
         if wanted is None:

@@ -1,7 +1,9 @@
 """What the tests of OpsWorks CM share: a fake engine and a whole service without a gateway."""
 
+import json
+import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,9 +18,11 @@ from opentrail.aws.http import Reply
 from opentrail.clock import Clock, SystemEntropy
 from opentrail.errors import OutboundError
 from opentrail.events.call import Call
+from opentrail.events.record import ServiceEvent
 from opentrail.identity.principal import Principal, PrincipalType
 from opentrail.opsworks.backup_work import BackupPlaces
 from opentrail.opsworks.engine import (
+    ENGINE_GONE,
     ENGINE_RESTARTED,
     Engine,
     EngineCall,
@@ -26,6 +30,7 @@ from opentrail.opsworks.engine import (
     FirstUsers,
     Health,
     HealthState,
+    Restoration,
 )
 from opentrail.opsworks.jobs import JobOptions, Jobs
 from opentrail.opsworks.keys import KeyPair, generate_key_pair
@@ -82,6 +87,8 @@ class FakeEngine:
         self.bad: set[str] = set()
         self.problem: OutboundError | None = None
         self.snapshot_problem: OutboundError | None = None
+        self.restore_problem: OutboundError | None = None
+        self.restored: dict[str, Restoration] = {}
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
@@ -90,7 +97,6 @@ class FakeEngine:
         self.pivotal: dict[str, str] = {}
         self.client_problem: OutboundError | None = None
         self.crashes = 0
-        self._frozen: dict[str, tuple[dict[str, str], str]] = {}
         self.calls: list[EngineCall] = []
         self.answers: dict[tuple[str, str], Reply] = {}
         self.log: list[str] = []
@@ -113,6 +119,23 @@ class FakeEngine:
         self._freeze(spec.server_id)
         self.up.add(spec.server_id)
 
+    def restore(self, spec: EngineSpec, source: Restoration) -> None:
+        self.log.append("restore")
+        self.entered.set()
+        self.gate.wait(20)
+        if self.restore_problem is not None:
+            raise self.restore_problem
+        directory = self.root / spec.server_id
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(source.directory, directory)
+        self.restored[spec.server_id] = source
+        self.crash(spec.server_id)
+        if not source.keeps_nodes:
+            self.clients[spec.server_id] = {}
+        self.pivotal[spec.server_id] = source.pivotal_public_key
+        self._freeze(spec.server_id)
+        self.up.add(spec.server_id)
+
     def start(self, spec: EngineSpec) -> None:
         if spec.server_id in self.up:
             return
@@ -120,13 +143,16 @@ class FakeEngine:
         if self.problem is not None:
             raise self.problem
         if not (self.root / spec.server_id).exists():
-            raise OutboundError("EngineData", "the server's files are missing", retryable=False)
+            raise OutboundError(ENGINE_GONE, "the server's files are missing", retryable=False)
+        self.crash(spec.server_id)
         self.up.add(spec.server_id)
 
     def is_up(self, server_id: str) -> bool:
         return server_id in self.up
 
     def stop(self, server_id: str) -> None:
+        if server_id in self.up:
+            self._freeze(server_id)
         self.up.discard(server_id)
 
     def health(self, server_id: str) -> Health:
@@ -164,11 +190,13 @@ class FakeEngine:
 
     def crash(self, server_id: str) -> None:
         """End and start again with what was frozen."""
-        clients, self.pivotal[server_id] = self._frozen[server_id]
-        self.clients[server_id] = dict(clients)
+        frozen = self.root / server_id / "frozen.json"
+        self.clients[server_id], self.pivotal[server_id] = json.loads(frozen.read_text())
 
     def _freeze(self, server_id: str) -> None:
-        self._frozen[server_id] = (dict(self.clients[server_id]), self.pivotal[server_id])
+        if server_id in self.clients:  # otherwise this engine has not looked at it yet
+            text = json.dumps([self.clients[server_id], self.pivotal[server_id]])
+            (self.root / server_id / "frozen.json").write_text(text)
 
     def _running(self, server_id: str) -> dict[str, str]:
         if server_id not in self.up:
@@ -180,17 +208,14 @@ class FakeEngine:
         if self.snapshot_problem is not None:
             raise self.snapshot_problem
         if not (self.root / server_id).exists():
-            raise OutboundError("EngineData", "the server's files are missing", retryable=False)
+            raise OutboundError(ENGINE_GONE, "the server's files are missing", retryable=False)
+        self._freeze(server_id)
         yield self.root / server_id
 
     def delete(self, server_id: str) -> None:
         self.log.append("delete")
         self.up.discard(server_id)
-        directory = self.root / server_id
-        if directory.exists():
-            for path in directory.iterdir():
-                path.unlink()
-            directory.rmdir()
+        shutil.rmtree(self.root / server_id, ignore_errors=True)
 
     def call(self, server_id: str, call: EngineCall) -> Reply:
         """What ``answers`` has for a method and path; 404 without a body otherwise."""
@@ -250,6 +275,7 @@ class World:
     interval_s: float = 3600
     make_key_pair: Any = lambda: KEY_PAIR
     registered: list[tuple[str, str, str]] = field(default_factory=list)
+    service_events: list[ServiceEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.database.create_tables()
@@ -258,7 +284,14 @@ class World:
         options = JobOptions(interval_s=self.interval_s)
         entropy = SystemEntropy()
         self.jobs = Jobs(
-            self.store, self.engine, places, seal=self.seal, clock=self.clock, entropy=entropy, options=options
+            self.store,
+            self.engine,
+            places,
+            seal=self.seal,
+            clock=self.clock,
+            entropy=entropy,
+            commit=self._commit,
+            options=options,
         )
         parts = Parts(
             store=self.store,
@@ -300,6 +333,11 @@ class World:
     def server_id(self, name: str = "automate-06") -> str:
         """The uuid in a server's ARN."""
         return str(self.ask("DescribeServers", {"ServerName": name})["Servers"][0]["ServerArn"]).rpartition("/")[2]
+
+    def _commit(self, change: Callable[[Unit], Sequence[ServiceEvent]]) -> None:
+        with self.database.unit() as unit:
+            events = change(unit)
+        self.service_events.extend(events)
 
     def _register(self, unit: Unit, bucket: str, account_id: str, region: str) -> None:
         assert unit.connection.in_transaction()

@@ -46,6 +46,7 @@ NEXT = st.integers(0, 3)
 
 Outcome = str | dict[str, Any]
 IDLE = {"HEALTHY", "UNHEALTHY", "RUNNING", "CONNECTION_LOST"}
+BUSY = {"BACKING_UP", "MODIFYING", "RESTORING", "UNDER_MAINTENANCE"}
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Chef:
     sick: bool = False
     retention: int = 1
     next_pivotal: str | None = None
+    source: "Copy | None" = None
     nodes: dict[str, str] = field(default_factory=dict)
     requests: list[Node] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
@@ -88,7 +90,9 @@ class Copy:
     account: str
     backup_id: str
     server: Chef
+    automated: bool = False
     status: str = "IN_PROGRESS"
+    nodes: dict[str, str] = field(default_factory=dict)
 
 
 class StillClock:
@@ -247,29 +251,53 @@ class OpsWorksModel(RuleBasedStateMachine):
     def move(self, chef: Chef, *, able: bool) -> None:
         """What the background makes of a server, whose engine runs or can be started, or cannot."""
         if chef.status == "DELETING":
-            self.dead_tokens += [node.token for node in chef.requests]
-            self.servers.remove(chef)
-            self.engine.bad.discard(chef.server_id)
-            self.end_copies(chef, "FAILED")
+            self.remove(chef)
             return
-        if chef.status == "FAILED" or (chef.status == "CREATING" and not able):
+        if chef.status == "FAILED" or (chef.status == "CREATING" and not able and chef.source is None):
             chef.status = "FAILED"
             return
-        self.end_copies(chef, "OK" if able else "FAILED")
+        if chef.status in {"CREATING", "RESTORING", "UNDER_MAINTENANCE"}:
+            able = self.renew(chef) or able
         for node in chef.requests:
             if node.status == "IN_PROGRESS" and able:
                 node.status = "SUCCESS" if self.apply(chef, node) else "FAILED"
             elif node.status == "IN_PROGRESS" and self.clock.at - node.at >= timedelta(minutes=3):
                 node.status = "FAILED"
+        self.end_copies(chef, "OK" if able else "FAILED")
         if chef.next_pivotal is not None:
             chef.pivotal, chef.next_pivotal = chef.next_pivotal if able else chef.pivotal, None
         chef.status = chef.healthy if able else "CONNECTION_LOST"
+
+    def renew(self, chef: Chef) -> bool:
+        """A server gets the instance that it waits for; False where it waits for none."""
+        if chef.status == "UNDER_MAINTENANCE":  # from a backup of this moment: nothing changes but the backups
+            self.end_copies(chef, "OK")
+            own = [one for one in self.copies if one.server is chef and one.automated and one.status == "OK"]
+            for copy in own[: -chef.retention]:
+                if not any(one.source is copy for one in self.servers):
+                    self.copies.remove(copy)
+            return True
+        if chef.source is None:
+            return False
+        chef.nodes = dict(chef.source.nodes) if chef.source.server is chef else {}
+        chef.source = None
+        return True
+
+    def remove(self, chef: Chef) -> None:
+        """A server goes, unless another one is being made from an automated backup of it."""
+        if any(one.source and one.source.automated and one.source.server is chef for one in self.servers):
+            return
+        self.dead_tokens += [node.token for node in chef.requests]
+        self.servers.remove(chef)
+        self.engine.bad.discard(chef.server_id)
+        self.end_copies(chef, "FAILED")
+        self.copies = [copy for copy in self.copies if copy.server is not chef or not copy.automated]
 
     def end_copies(self, chef: Chef, status: str) -> None:
         """The backup that a server was being backed up into ends."""
         for copy in self.copies:
             if copy.server is chef and copy.status == "IN_PROGRESS":
-                copy.status = status
+                copy.status, copy.nodes = status, dict(chef.nodes)
 
     def apply(self, chef: Chef, node: Node) -> bool:
         """What a request does to the engine, and whether it can be done."""
@@ -301,7 +329,10 @@ class OpsWorksModel(RuleBasedStateMachine):
             ]
             told = self.ask("DescribeAccountAttributes", {}, account)
             assert isinstance(told, dict)
-            assert [one["Used"] for one in told["Attributes"]] == [len(mine), len(copies)]
+            assert [one["Used"] for one in told["Attributes"]] == [
+                len(mine),
+                sum(not copy.automated for copy in copies),
+            ]
         for chef in self.servers:
             if chef.server_id in self.engine.clients:
                 assert self.engine.clients[chef.server_id] == chef.nodes

@@ -120,7 +120,6 @@ def test_opsworks_old_engine_name_gets_old_attribute_names(world: World) -> None
         ({"Engine": "Salt"}, "Engine must be one of"),
         ({"EngineModel": "Monolithic"}, "EngineModel of ChefAutomate must be Single"),
         ({"EngineVersion": "11"}, "EngineVersion must be one of 2, 12"),
-        ({"BackupId": "a-1"}, "BackupId is not supported yet"),
         ({"CustomDomain": "chef.example.com"}, "must be given together"),
         ({"CustomCertificate": "x"}, "must be given together"),
         ({"CustomPrivateKey": "SECRET-KEY"}, "must be given together"),
@@ -257,6 +256,8 @@ def test_opsworks_backup_life(world: World) -> None:
     bucket = world.registered[0][0]
     assert bucket.startswith(f"aws-opsworks-cm-{ACCOUNT}-us-east-1-")
     assert done["S3LogUrl"] == f"https://s3.amazonaws.com/{bucket}/{done['BackupId']}"
+    logs = [event.get("LogUrl") for event in world.ask("DescribeEvents", {"ServerName": "automate-06"})["ServerEvents"]]
+    assert done["S3LogUrl"] in logs
     assert isinstance(world.objects, MemoryObjectStore)
     assert set(world.objects.buckets[bucket]) == {done["BackupId"], f"{done['BackupId']}.tar.gz"}
     assert all(item.head.server_side_encryption == "AES256" for item in world.objects.buckets[bucket].values())
@@ -290,6 +291,7 @@ def test_opsworks_backup_failure_is_told_and_releases_the_server(world: World) -
     world.settle()
     world.objects.outage = None
     failed = world.ask("DescribeBackups", {"BackupId": backup["BackupId"]})["Backups"][0]
+    assert "S3LogUrl" not in failed
     assert failed["Status"] == "FAILED"
     assert "AccessDenied" in failed["StatusDescription"]
     assert world.status() == "HEALTHY"
@@ -388,3 +390,21 @@ def test_opsworks_secrets_have_no_repr(world: World) -> None:
     """Values that carry secrets do not show them when printed."""
     assert PASSWORD not in repr(FirstUsers("key", PASSWORD))
     assert "PRIVATE" not in repr(KEY_PAIR)
+
+
+def test_opsworks_a_failed_backup_has_a_log_where_the_store_takes_one(world: World) -> None:
+    """What was wrong is in the log in the bucket, and its address in the backup and its event."""
+    created(world)
+    assert isinstance(world.engine, FakeEngine)
+    world.engine.snapshot_problem = OutboundError("EngineFiles", "no room")
+    backup = world.ask("CreateBackup", {"ServerName": "automate-06"})["Backup"]
+    world.settle()
+    failed = world.ask("DescribeBackups", {"BackupId": backup["BackupId"]})["Backups"][0]
+    assert (failed["Status"], failed["StatusDescription"]) == ("FAILED", "EngineFiles: no room")
+    bucket, key = failed["S3LogUrl"].split("/")[-2:]
+    assert b"Backup failed: EngineFiles: no room" in world.objects.get(bucket, key)
+    events = world.ask("DescribeEvents", {"ServerName": "automate-06"})["ServerEvents"]
+    assert failed["S3LogUrl"] in [event.get("LogUrl") for event in events]
+    world.ask("DeleteBackup", {"BackupId": failed["BackupId"]})
+    world.settle()
+    assert not list(world.objects.list_keys(bucket, ""))

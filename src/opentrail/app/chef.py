@@ -77,8 +77,12 @@ class Chef:
         self.jobs.stop()
 
 
-def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count: Callable[[int], None]) -> Chef:
-    """Put OpsWorks CM together; nothing runs until ``start()``. ``count`` gets each status that Chef clients get."""
+def open_chef(
+    core: Core, supervisor: Supervisor, storage: ObjectStorage, url: str, count: Callable[[int], None]
+) -> Chef:
+    """Put OpsWorks CM together; nothing runs until ``start()``. ``url`` is where callers reach us, S3 included;
+    ``count`` gets each status that Chef clients get.
+    """
     world = core.world
     clock, entropy = world.clock, world.entropy
     store = OpsWorksStore(core.database)
@@ -90,7 +94,7 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count:
     places = BackupPlaces(objects, world.home.opsworks / "staging", register_bucket)
     settings = world.settings.opsworks
     engine = _engine(core, supervisor)
-    options = JobOptions(settings.health_interval_s)
+    options = JobOptions(settings.health_interval_s, is_scheduled=settings.engine != EXTERNAL)
     authority = _authority(core)
     front = _front(core, engine, authority, count)
     jobs = Jobs(
@@ -100,6 +104,7 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count:
         seal=core.seal,
         clock=clock,
         entropy=entropy,
+        commit=core.commit,
         options=options,
         doors=None if settings.engine == EXTERNAL else front,
     )
@@ -110,6 +115,7 @@ def open_chef(core: Core, supervisor: Supervisor, storage: ObjectStorage, count:
         entropy=entropy,
         seal=core.seal,
         tokens=PageTokens(_token_key(core)),
+        s3_url=url,
         quotas=Quotas(settings.server_limit, settings.manual_backup_limit),
         endpoints=_endpoints(settings, front),
         scheme=_scheme(settings),

@@ -208,7 +208,7 @@ class App:
             bus=UpstreamEventBus(calls),
             accept_damage=self._accept_damage,
         )
-        chef = open_chef(core, supervisor, storage, self._meters.chef)
+        chef = open_chef(core, supervisor, storage, self._url(listener), self._meters.chef)
         core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED, throttle=chef.throttle.admit)
         host_tagging(core, calls)
         stack.callback(chef.stop)

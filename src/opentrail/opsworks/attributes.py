@@ -14,6 +14,7 @@ from opentrail.opsworks.keys import read_public_key
 PIVOTAL_KEY = "CHEF_AUTOMATE_PIVOTAL_KEY"
 ADMIN_PASSWORD = "CHEF_AUTOMATE_ADMIN_PASSWORD"  # noqa: S105 - the attribute's name
 STARTER_KIT = "CHEF_STARTER_KIT"
+MAJOR_UPGRADE = "CHEF_MAJOR_UPGRADE"
 OLD_NAMES: Mapping[str, str] = {
     "CHEF_PIVOTAL_KEY": PIVOTAL_KEY,
     "CHEF_DELIVERY_ADMIN_PASSWORD": ADMIN_PASSWORD,
@@ -72,6 +73,23 @@ def read_key_attribute(name: str, text: str | None) -> str | None:
         raise _invalid(
             f"Engine attribute {name} must be an RSA public key of at least 2048 bits in PEM form: {problem}"
         ) from None
+
+
+def read_maintenance_attributes(given: Sequence[Mapping[str, str]]) -> bool:
+    """Read StartMaintenance's ``EngineAttributes``: whether a major upgrade of Chef is asked for.
+
+    Raises ApiError ValidationException for a name that is not ``CHEF_MAJOR_UPGRADE``, one given twice, or a value that
+    is not ``true`` (opsworks-cm fact sheet 4).
+    """
+    for attribute in given:
+        name = attribute.get("Name", "")
+        if name != MAJOR_UPGRADE:
+            raise _invalid(f"Engine attribute {name[:64]!r} is not one that StartMaintenance takes for Chef")
+        if attribute.get("Value") != "true":
+            raise _invalid(f"Engine attribute {MAJOR_UPGRADE} must be true")
+    if len(given) > 1:
+        raise _invalid(f"Engine attribute {MAJOR_UPGRADE} was given more than once")
+    return bool(given)
 
 
 def is_password(text: str) -> bool:

@@ -3,6 +3,7 @@
 Pure: no I/O. Rules: opsworks-cm fact sheet 3 (members), 8.3 (ids, content, states), 9 (names and quotas).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,6 +11,7 @@ from enum import StrEnum
 from opentrail.errors import ApiError
 from opentrail.opsworks.server import Server
 
+AWS_S3 = "https://s3.amazonaws.com"
 ARCHIVE_SUFFIX = ".tar.gz"
 
 
@@ -70,8 +72,8 @@ class Backup:
 
     @property
     def log_url(self) -> str | None:
-        """Where the log is, in AWS's form; None while there is none."""
-        return f"https://s3.amazonaws.com/{self.bucket}/{self.log_key}" if self.bucket and self.has_log else None
+        """Where the log is, in AWS's form; None while there is none. Callers are shown ``reachable`` of it."""
+        return f"{AWS_S3}/{self.bucket}/{self.log_key}" if self.bucket and self.has_log else None
 
     def stored(self, *, bucket: str, archive_bytes: int, archive_sha256: str, tools_version: str) -> "Backup":
         """The backup once its archive and log are in the bucket."""
@@ -100,6 +102,25 @@ class Backup:
         if self.status is BackupStatus.IN_PROGRESS:
             raise ApiError("InvalidStateException", f"Backup {self.backup_id} is in progress and cannot be deleted yet")
         return replace(self, status=BackupStatus.DELETING)
+
+
+def reachable(log_url: str | None, s3_url: str) -> str | None:
+    """A log's URL at the S3 endpoint that callers have (a URL without a path), in place of AWS's."""
+    return None if log_url is None else log_url.replace(AWS_S3, s3_url, 1)
+
+
+def expired(automated: Sequence[Backup], kept_count: int) -> list[Backup]:
+    """Which of a server's automated backups, given newest first, go once a new one was made (8.3).
+
+    The newest good ones stay; one that failed pushes none of them out, and goes with those older than all that stay.
+    """
+    gone, kept = [], 0
+    for backup in automated:
+        if backup.status is BackupStatus.OK and kept < kept_count:
+            kept += 1
+        elif backup.status is BackupStatus.OK or (backup.status is BackupStatus.FAILED and kept == kept_count):
+            gone.append(backup)
+    return gone
 
 
 def backup_id(server_name: str, at: datetime) -> str:

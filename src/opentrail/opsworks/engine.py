@@ -17,6 +17,8 @@ from opentrail.aws.http import Reply
 ENGINE_MISSING = "EngineMissing"
 """The OutboundError code for an engine that is not installed; its message says how to get it."""
 
+ENGINE_GONE = "EngineData"
+"""The OutboundError code for a server that has no files any more."""
 ENGINE_URL = "https://engine.invalid"
 """What URLs in engines' answers begin with; the Chef API door puts the server's own in its place."""
 
@@ -26,11 +28,12 @@ ENGINE_RESTARTED = "EngineRestarted"
 
 
 class HealthState(StrEnum):
-    """What a health check finds (opsworks-cm fact sheet 12.9)."""
+    """What a health check finds (opsworks-cm fact sheet 12.9); GONE: there is nothing that could be started."""
 
     OK = "OK"
     FAILING = "FAILING"
     DEAD = "DEAD"
+    GONE = "GONE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,21 @@ class FirstUsers:
 
 
 @dataclass(frozen=True, slots=True)
+class Restoration:
+    """A backup about to become a server.
+
+    ``directory`` holds what ``Engine.snapshot`` once showed; the engine may take the files away. pivotal gets the key;
+    the admin gets the password, or keeps the backup's where that is None. Without ``keeps_nodes`` the nodes and the
+    clients of the backup are left behind.
+    """
+
+    directory: Path
+    pivotal_public_key: str
+    admin_password: str | None = field(repr=False)
+    keeps_nodes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EngineCall:
     """One call of Chef's API: the engine's own path, and the user or client on whose behalf; None for nobody's."""
 
@@ -81,8 +99,18 @@ class Engine(Protocol):
         What an interrupted attempt left is thrown away first: nobody can have used it.
         """
 
+    def restore(self, spec: EngineSpec, source: Restoration) -> None:
+        """Make a server from a backup and run it; returns when all of that is on disk.
+
+        A server that exists is replaced only when the new one has proved that it works; where it does not, the old one
+        is what there is afterwards (it may be stopped), and OutboundError, OSError or IntegrityError is raised.
+        """
+
     def start(self, spec: EngineSpec) -> None:
-        """Run a server that exists; one that runs already is left alone. Returns when it answers."""
+        """Run a server that exists; one that runs already is left alone. Returns when it answers.
+
+        The OutboundError's code is ENGINE_GONE where nothing is left of the server.
+        """
 
     def is_up(self, server_id: str) -> bool:
         """Whether its process runs."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from opentrail.aws.http import Reply
 from opentrail.errors import OutboundError
-from opentrail.opsworks.engine import EngineCall, EngineSpec, FirstUsers, Health, HealthState
+from opentrail.opsworks.engine import EngineCall, EngineSpec, FirstUsers, Health, HealthState, Restoration
 from opentrail.opsworks.external_api import ExternalApi
 from opentrail.state.private_files import write_private
 
@@ -49,6 +49,11 @@ class ExternalChef:
             self._api.set_pivotal_key(users.pivotal_public_key)
             write_private(self._owner_file, spec.server_id)
             self._up.add(spec.server_id)
+
+    def restore(self, spec: EngineSpec, source: Restoration) -> None:  # noqa: ARG002 - the port's form
+        """Always an OutboundError: nothing of it is here that could be replaced."""
+        text = "an external Chef server is restored by whoever runs it, with its own tools"
+        raise OutboundError(NOT_OURS, text, retryable=False)
 
     def start(self, spec: EngineSpec) -> None:
         """Look after it again. Raises OutboundError where it is not this server's."""

@@ -1,7 +1,7 @@
 """The engine driver for goiardi, Debian's Chef server: one process and one private directory per server.
 
 Rules: opsworks-cm fact sheet 12. The process listens on loopback only and always authenticates; its port is free,
-remembered, and chosen again where somebody else took it meanwhile. Stops are quiet (see ``goiardi_files``). The
+remembered, and chosen again where somebody else took it meanwhile. Stops are quiet (see ``goiardi_freezes``). The
 processes are the supervisor's children, so they are restarted when they die and never outlive us.
 """
 
@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from opentrail.clock import Clock, Entropy
 from opentrail.errors import OutboundError
 from opentrail.opsworks.attributes import generate_password
 from opentrail.opsworks.engine import (
+    ENGINE_GONE,
     ENGINE_MISSING,
     ENGINE_RESTARTED,
     ENGINE_URL,
@@ -28,9 +28,12 @@ from opentrail.opsworks.engine import (
     FirstUsers,
     Health,
     HealthState,
+    Restoration,
 )
 from opentrail.opsworks.goiardi_api import GoiardiApi
-from opentrail.opsworks.goiardi_files import FREEZE_INTERVAL_S, QUIET_S, GoiardiFiles
+from opentrail.opsworks.goiardi_files import FREEZE_INTERVAL_S, GoiardiFiles
+from opentrail.opsworks.goiardi_freezes import SETTLE_LIMIT_S, await_freeze, pause, settle
+from opentrail.opsworks.goiardi_places import GoiardiPlaces
 from opentrail.processes.child import ChildSpec
 from opentrail.processes.ports import LOOPBACK, free_ports, is_free
 from opentrail.processes.supervisor import Supervisor
@@ -39,24 +42,20 @@ BINARY = "goiardi"
 EVENTS_KEPT = 10_000
 HTTPS_PORT = 443
 SAFE_METHODS = frozenset({"GET", "HEAD"})
-SETTLE_LIMIT_S = 30.0
-_POLL_S = 0.1
 _STARTS = 3
-_FREEZES_UNTIL_DURABLE = 2  # the first one may have begun before the write
 _MISSING = "goiardi, the Chef engine, is not installed on this machine; install it with: apt-get install goiardi"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _log = logging.getLogger(__name__)
 
 
 class Goiardi:
-    """Drives the goiardi processes below ``root`` (``servers/<server id>`` each, and ``staging`` for snapshots)."""
+    """Drives the goiardi processes below ``root`` (see ``goiardi_places``)."""
 
     def __init__(
         self, root: Path, supervisor: Supervisor, clock: Clock, entropy: Entropy, *, binary: str = BINARY
     ) -> None:
-        """Nothing is started; what a killed predecessor left in staging is removed."""
-        self._servers = root / "servers"
-        self._staging = root / "staging"
+        """Nothing is started; what a killed predecessor left half done is finished or removed."""
+        self._places = GoiardiPlaces(root)
         self._supervisor = supervisor
         self._clock = clock
         self._entropy = entropy
@@ -64,11 +63,7 @@ class Goiardi:
         self._lock = threading.Lock()
         self._apis: dict[str, GoiardiApi] = {}
         self._written_at_s: dict[str, float] = {}
-        self._quiet = threading.Event()  # never set: its wait is the pause between two looks
-        shutil.rmtree(self._staging, ignore_errors=True)
-        for directory in (root, self._servers, self._staging):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            directory.chmod(0o700)
+        self._places.make()
 
     def describe(self) -> str:
         """``goiardi 0.11.10``, as the binary says; raises OutboundError where it is missing."""
@@ -92,13 +87,36 @@ class Goiardi:
         self._settle(spec.server_id)
         files.flush()
 
+    def restore(self, spec: EngineSpec, source: Restoration) -> None:
+        """Prove the backup's files on a port of their own, then let them take the server's place, port and name."""
+        self._path()
+        current, restored = self._files(spec.server_id), self._places.restored(spec.server_id)
+        restored.take(source.directory)
+        try:
+            self._prove(spec, restored, source)
+        except BaseException:
+            restored.remove()
+            raise
+        port = current.remembered_port()
+        if port is not None:
+            restored.remember_port(port)
+        self.stop(spec.server_id)
+        self._places.swap(spec.server_id)
+        try:
+            self.start(spec)
+        except BaseException:
+            self._supervisor.stop(_child_name(spec.server_id))
+            self._places.swap_back(spec.server_id)
+            raise
+        self._places.remove_replaced(spec.server_id)
+
     def start(self, spec: EngineSpec) -> None:
         """Run a server that was provisioned before, on its remembered port where that is still free."""
         if self.is_up(spec.server_id):
             return
         files = self._files(spec.server_id)
         if not files.exists():
-            raise OutboundError("EngineData", "the server's files are missing", retryable=False)
+            raise _gone()
         self._supervisor.stop(_child_name(spec.server_id))  # one that waits to be restarted, perhaps on a lost port
         files.make()
         files.clear_leftovers()
@@ -137,7 +155,7 @@ class Goiardi:
         yield
         self._wrote(server_id)
         files = self._files(server_id)
-        self._await_freeze(files)
+        await_freeze(files, self._clock)
         if process is None or self._pid(server_id) != process:
             raise OutboundError(ENGINE_RESTARTED, "the Chef engine was restarted before its writes were on disk")
         try:
@@ -171,11 +189,11 @@ class Goiardi:
         """conf, data and lfs as they are after a quiet moment; the server runs on."""
         files = self._files(server_id)
         if not files.exists():
-            raise OutboundError("EngineData", "the server's files are missing", retryable=False)
+            raise _gone()
         if self.is_up(server_id):
             self._wrote(server_id)  # anybody may have written just now
             self._settle(server_id)
-        target = self._staging / self._entropy.uuid()
+        target = self._places.staging / self._entropy.uuid()
         try:
             files.link_into(target)
             yield target
@@ -187,7 +205,7 @@ class Goiardi:
         self._supervisor.stop(_child_name(server_id))
         self._forget(server_id)
         try:
-            self._files(server_id).remove()
+            self._places.remove(server_id)
         except OSError as error:
             raise OutboundError("EngineFiles", f"the server's files cannot be removed: {error.strerror}") from error
 
@@ -204,7 +222,7 @@ class Goiardi:
 
     def server_ids(self) -> list[str]:
         """The names of the server directories."""
-        return sorted(path.name for path in self._servers.iterdir() if _UUID.fullmatch(path.name))
+        return sorted(path.name for path in self._places.servers.iterdir() if _UUID.fullmatch(path.name))
 
     def _path(self) -> str:
         found = shutil.which(self._binary, path="/usr/local/bin:/usr/bin:/bin") or shutil.which(self._binary)
@@ -213,29 +231,63 @@ class Goiardi:
         return found
 
     def _files(self, server_id: str) -> GoiardiFiles:
-        return GoiardiFiles(self._servers / str(uuid.UUID(server_id)))
+        return self._places.server(server_id)
+
+    def _prove(self, spec: EngineSpec, files: GoiardiFiles, source: Restoration) -> None:
+        """Run restored files until they have this server's users and everything of that is on disk, then stop them."""
+        name = f"{_child_name(spec.server_id)}-restored"
+        api = self._launch(name, spec, files)
+        try:
+            if not source.keeps_nodes:
+                api.forget_nodes()
+            api.put_pivotal(source.pivotal_public_key, generate_password(self._entropy))
+            if source.admin_password is not None:
+                api.set_admin_password(source.admin_password)
+            api.reindex()
+            self._wait_until_indexed(spec, api)
+            written_at_s = self._clock.monotonic()
+            settle(files, self._clock, lambda: written_at_s)
+        finally:
+            self._supervisor.stop(name)
+        files.flush_all()
+
+    def _wait_until_indexed(self, spec: EngineSpec, api: GoiardiApi) -> None:
+        """The rebuilding runs in the background; a search that lacks something is no reason to fail."""
+        begun_s = self._clock.monotonic()
+        try:
+            while not api.is_indexed():
+                if self._clock.monotonic() - begun_s > SETTLE_LIMIT_S:
+                    raise OutboundError("EngineIndex", f"it is incomplete after {SETTLE_LIMIT_S:g} s")
+                pause()
+        except OutboundError as error:
+            _log.warning("the search index of Chef server %s is not seen to be whole: %s", spec.server_id, error)
 
     def _run(self, spec: EngineSpec, files: GoiardiFiles) -> GoiardiApi:
-        """Start the process, on another port if the chosen one was taken between choosing and binding."""
+        """Start a server's process, and know its API from now on."""
+        api = self._launch(_child_name(spec.server_id), spec, files)
+        self._apis[spec.server_id] = api
+        self._wrote(spec.server_id)
+        return api
+
+    def _launch(self, name: str, spec: EngineSpec, files: GoiardiFiles) -> GoiardiApi:
+        """Start a process, on another port if the chosen one was taken between choosing and binding."""
         for attempt in range(1, _STARTS + 1):
             port = self._choose_port(files)
             api = GoiardiApi(port, files.admin_key, self._clock)
             argv = self._argv(files, port)
-            child = ChildSpec(_child_name(spec.server_id), argv, files.log_file, cwd=files.conf)
+            child = ChildSpec(name, argv, files.log_file, cwd=files.conf)
             try:
                 self._supervisor.start(child, _ready(api), on_restart=self._after_restart(spec.server_id, api))
             except OutboundError as error:
                 if attempt == _STARTS or error.code != "Exited" or is_free(port):
                     raise
                 continue
-            self._apis[spec.server_id] = api
-            self._wrote(spec.server_id)
             return api
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _choose_port(self, files: GoiardiFiles) -> int:
         with self._lock:
-            others = [GoiardiFiles(path) for path in self._servers.iterdir() if path != files.directory]
+            others = [GoiardiFiles(path) for path in self._places.servers.iterdir() if path != files.directory]
             taken = {other.remembered_port() for other in others}
             port = files.remembered_port()
             while port is None or port in taken or not is_free(port):
@@ -281,35 +333,12 @@ class Goiardi:
         self._written_at_s.pop(server_id, None)
 
     def _settle(self, server_id: str) -> None:
-        """Wait until the files hold everything: QUIET_S since the last write and the last change of a file.
-
-        A server that is never quiet is waited for no longer than SETTLE_LIMIT_S: a live copy works too (measured).
-        """
-        files = self._files(server_id)
         begun_s = self._clock.monotonic()
-        quiet_since_s = self._written_at_s.get(server_id, begun_s)
-        stamp = files.stamp()
-        while self._clock.monotonic() - begun_s < SETTLE_LIMIT_S:
-            quiet_since_s = max(quiet_since_s, self._written_at_s.get(server_id, begun_s))
-            if self._clock.monotonic() - quiet_since_s >= QUIET_S:
-                return
-            self._quiet.wait(_POLL_S)
-            if (now := files.stamp()) != stamp:
-                stamp, quiet_since_s = now, max(quiet_since_s, self._clock.monotonic() - QUIET_S / 2)
+        settle(self._files(server_id), self._clock, lambda: self._written_at_s.get(server_id, begun_s))
 
-    def _await_freeze(self, files: GoiardiFiles) -> None:
-        """Wait until a freeze that began later than now has replaced the data file: that is the second one to end, or
-        none for QUIET_S. Other than ``_settle`` it does not wait for others' writes to end.
-        """
-        begun_s = changed_s = self._clock.monotonic()
-        stamp, freezes = files.stamp()[0], 0
-        while self._clock.monotonic() - begun_s < SETTLE_LIMIT_S:
-            if freezes == _FREEZES_UNTIL_DURABLE or self._clock.monotonic() - changed_s >= QUIET_S:
-                return
-            self._quiet.wait(_POLL_S)
-            if (now := files.stamp()[0]) != stamp:
-                stamp, freezes, changed_s = now, freezes + 1, self._clock.monotonic()
-        raise OutboundError("EngineFiles", "the Chef engine does not write its files")
+
+def _gone() -> OutboundError:
+    return OutboundError(ENGINE_GONE, "the server's files are missing", retryable=False)
 
 
 def _child_name(server_id: str) -> str:

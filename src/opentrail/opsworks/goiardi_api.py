@@ -23,7 +23,10 @@ from opentrail.processes.ports import LOOPBACK
 ADMIN = "admin"
 PIVOTAL = "pivotal"
 TIMEOUT_S = 5.0
-LONGEST_ANSWER_BYTES = 1024 * 1024
+VALIDATOR = "chef-validator"
+WEB_UI = "chef-webui"
+OWN_CLIENTS = frozenset({VALIDATOR, WEB_UI})
+LONGEST_ANSWER_BYTES = 16 * 1024 * 1024
 CALL_TIMEOUT_S = 60.0
 LONGEST_PASSED_ON_BYTES = 64 * 1024 * 1024
 _HANDED_BACK = frozenset({"content-type", "x-chef-version", "x-ops-api-info"})
@@ -94,6 +97,28 @@ class GoiardiApi:
         if status not in {http.client.OK, http.client.NOT_FOUND}:
             raise _refused("DELETE", path, status, answer)
 
+    def put_pivotal(self, public_key: str, password: str) -> None:
+        """Give pivotal a public key, and make the user with that password where there is none. Raises OutboundError."""
+        status, _ = self._ask("GET", f"/users/{PIVOTAL}", None)
+        if status == http.client.NOT_FOUND:
+            self.create_pivotal(public_key, password)
+            return
+        user = {"name": PIVOTAL, "admin": True, "public_key": public_key}
+        self._change("PUT", f"/users/{PIVOTAL}", user, http.client.OK)
+
+    def forget_nodes(self) -> None:
+        """Delete every node, and every client but goiardi's own. Raises OutboundError."""
+        for name in self._names("/nodes"):
+            self._change("DELETE", f"/nodes/{quote(name, safe='')}", None, http.client.OK)
+        for name in self._names("/clients") - OWN_CLIENTS:
+            self._change("DELETE", f"/clients/{quote(name, safe='')}", None, http.client.OK)
+
+    def is_indexed(self) -> bool:
+        """Whether a search finds as many nodes as there are. Raises OutboundError."""
+        _, answer = self._ask("POST", "/search/node?q=*:*", {"name": ["name"]})
+        found = answer.get("total") if isinstance(answer, dict) else None
+        return found == len(self._names("/nodes"))
+
     def reindex(self) -> None:
         """Rebuild the search index in the background, as a crash may have cost its tail. Raises OutboundError."""
         self._change("POST", "/search/reindex", {}, http.client.OK)
@@ -121,7 +146,13 @@ class GoiardiApi:
             raise OutboundError("AnswerTooLong", "the engine's answer has more than 64 MiB", retryable=False)
         return Reply(response.status, _handed_back(response.getheaders()), body)
 
-    def _change(self, method: str, path: str, body: dict[str, Any], expected: int) -> None:
+    def _names(self, path: str) -> set[str]:
+        status, answer = self._ask("GET", path, None)
+        if status != http.client.OK or not isinstance(answer, dict):
+            raise OutboundError("EngineRefused", f"goiardi answered {status} to GET {path}, without a list")
+        return set(answer)
+
+    def _change(self, method: str, path: str, body: dict[str, Any] | None, expected: int) -> None:
         status, answer = self._ask(method, path, body)
         if status != expected:
             raise _refused(method, path, status, answer)
@@ -129,7 +160,9 @@ class GoiardiApi:
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, object]:
         content = b"" if body is None else json.dumps(body).encode("utf-8")
         now = self._clock.now()
-        headers = dict(signed_headers(method, path, content, user=ADMIN, key=self._admin_key(), at=now))
+        headers = dict(
+            signed_headers(method, path.partition("?")[0], content, user=ADMIN, key=self._admin_key(), at=now)
+        )
         headers |= {"Accept": "application/json", "Content-Type": "application/json"}
         connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=TIMEOUT_S)
         try:

@@ -68,6 +68,15 @@ class GoiardiFiles:
         """Whether there is a server here."""
         return self.conf.is_dir()
 
+    def take(self, source: Path) -> None:
+        """Move a copy of a server's files, as ``link_into`` makes them, to here; what was here goes. Raises OSError."""
+        self.remove()
+        self.directory.mkdir(mode=_PRIVATE_DIRECTORY)
+        for part in (self.conf, self.data_file.parent, self.file_store):
+            if (source / part.name).is_dir():
+                shutil.move(source / part.name, part)
+        self.make()
+
     def remove(self) -> None:
         """Remove everything; nothing happens where there is nothing. Raises OSError."""
         if self.directory.exists():
@@ -96,12 +105,11 @@ class GoiardiFiles:
 
     def flush(self) -> None:
         """Make the frozen files durable against a power cut too. Raises OSError."""
-        for path in (self.data_file, self.index_file, *self.conf.iterdir(), self.data_file.parent, self.conf):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        _flush(self.data_file, self.index_file, *self.conf.iterdir(), self.data_file.parent, self.conf)
+
+    def flush_all(self) -> None:
+        """The same for everything, cookbook files included: for a server that was just unpacked. Raises OSError."""
+        _flush(*(path for path in self.directory.rglob("*") if path.name != self.log_file.name), self.directory)
 
     def link_into(self, target: Path) -> None:
         """Copy conf, data and lfs into a directory on the same file system, as hard links.
@@ -116,6 +124,15 @@ class GoiardiFiles:
             (target / part.name).mkdir(mode=_PRIVATE_DIRECTORY)
             for source in sorted(path for path in part.rglob("*") if path.is_file()):
                 _link(source, target / source.relative_to(self.directory))
+
+
+def _flush(*paths: Path) -> None:
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _link(source: Path, copy: Path) -> None:

@@ -1,10 +1,12 @@
-"""The background of OpsWorks CM: looks at servers and backups that need something, and at all of them regularly.
+"""The background of OpsWorks CM: looks at servers and backups that need something, and at all of them regularly, when
+it also begins what the clock calls for.
 
 Rules. All work follows from the stored state, so that after any crash a start goes on from there: servers that should
 run are started (in parallel), half-made ones are made again, half-deleted ones deleted. One server, or
 one backup deletion, is worked on by one thread at a time.
 """
 
+import itertools
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +17,13 @@ from opentrail.errors import OutboundError
 from opentrail.opsworks.backup_work import BackupPlaces, BackupWork
 from opentrail.opsworks.doors import Doors
 from opentrail.opsworks.engine import Engine
+from opentrail.opsworks.new_instances import NewInstances
 from opentrail.opsworks.node_work import NodeWork
+from opentrail.opsworks.restore_work import RestoreWork
+from opentrail.opsworks.scheduler import Scheduler
 from opentrail.opsworks.server import Server
 from opentrail.opsworks.server_work import ServerWork
+from opentrail.opsworks.service_events import Commit
 from opentrail.opsworks.steps import Step, next_step
 from opentrail.opsworks.store import OpsWorksStore
 from opentrail.opsworks.workers import KeyedWorkers
@@ -25,6 +31,9 @@ from opentrail.state.sealing import Seal
 
 _LONGEST_CHAIN = 4  # provision or back up, then check: a server needs no more steps in one look
 _STOP_THREADS = 8
+LONGEST_PAUSE_S = 30.0
+"""The clock is looked at no less often than this, however rarely servers are: windows have an hour at most."""
+
 _log = logging.getLogger(__name__)
 ServerKey = str
 BackupKey = int
@@ -32,10 +41,13 @@ BackupKey = int
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """``interval_s``: how often every server is looked at. ``threads``: how many are worked on at once."""
+    """``interval_s``: how often every server is looked at. ``threads``: how many are worked on at once.
+    ``is_scheduled``: whether windows count; not for an engine that others back up and maintain.
+    """
 
     interval_s: float = 15.0
     threads: int = 4
+    is_scheduled: bool = True
 
 
 class Jobs:
@@ -50,14 +62,20 @@ class Jobs:
         seal: Seal,
         clock: Clock,
         entropy: Entropy,
+        commit: Commit,
         options: JobOptions = JobOptions(),
         doors: Doors | None = None,
     ) -> None:
         self._store = store
         self._engine = engine
         self._scratch = places.scratch
-        self._servers = ServerWork(store, engine, seal, clock, doors)
-        self._backups = BackupWork(store, engine, places, clock, entropy)
+        self._backups = BackupWork(
+            store, engine, places, clock, entropy, commit=commit, look_at_backup=self.look_at_backup
+        )
+        instances = NewInstances(store, engine, places)
+        self._servers = ServerWork(store, engine, self._backups, instances, seal, clock, doors)
+        self._restores = RestoreWork(store, engine, self._backups, instances, clock, commit)
+        self._scheduler = Scheduler(store, clock, commit, self.look_at_server)
         self._nodes = NodeWork(store, engine, clock)
         self._options = options
         self._workers: KeyedWorkers[ServerKey | BackupKey] = KeyedWorkers(self._perform, options.threads, "opsworks")
@@ -94,12 +112,16 @@ class Jobs:
             list(pool.map(self._engine.stop, self._engine.server_ids()))
 
     def _look_regularly(self) -> None:
-        while True:
+        pause_s = min(self._options.interval_s, LONGEST_PAUSE_S)
+        turns = max(1, round(self._options.interval_s / pause_s))
+        for turn in itertools.count():
             try:
-                self._look_at_all()
+                self._begin_what_is_due()
+                if turn % turns == 0:
+                    self._look_at_all()
             except Exception:  # noqa: BLE001 - one failed look must not end the watch over every server
                 _log.exception("the regular look at Chef servers failed")
-            if self._stopping.wait(self._options.interval_s):
+            if self._stopping.wait(pause_s):
                 return
 
     def _look_at_all(self) -> None:
@@ -110,6 +132,17 @@ class Jobs:
             self._workers.look_at(server.server_id)
         for number in numbers:
             self._workers.look_at(number)
+
+    def _begin_what_is_due(self) -> None:
+        if not self._options.is_scheduled:
+            return
+        with self._store.database.read() as connection:
+            servers = self._store.all_servers(connection)
+        for server in servers:
+            try:
+                self._scheduler.begin_what_is_due(server)
+            except Exception:  # noqa: BLE001 - one server's windows must not keep the others from theirs
+                _log.exception("what is due for Chef server %s was not begun", server.name)
 
     def _perform(self, key: ServerKey | BackupKey) -> None:
         if isinstance(key, int):
@@ -133,6 +166,10 @@ class Jobs:
         elif step is Step.BACK_UP:
             self._nodes.carry_out(server, self._stopping.is_set)
             self._backups.back_up(server, self._stopping.is_set)
+        elif step is Step.RESTORE:
+            self._restores.restore(server, self._stopping.is_set)
+        elif step is Step.MAINTAIN:
+            self._restores.maintain(server, self._stopping.is_set)
         elif step is Step.MODIFY:
             self._nodes.carry_out(server, self._stopping.is_set)
             self._nodes.replace_pivotal_key(server, self._stopping.is_set)

@@ -4,13 +4,14 @@ The members that nothing searches for travel as one JSON object (``settings``), 
 without a migration.
 """
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from opentrail.opsworks.backups import Backup, BackupStatus, BackupType
-from opentrail.opsworks.server import Server, ServerStatus
+from opentrail.opsworks.server import MaintenanceStatus, NewInstance, Server, ServerStatus
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SETTINGS = (
@@ -32,6 +33,7 @@ _SETTINGS = (
 _LATER = ("custom_domain", "next_pivotal_public_key")
 """Members that rows of earlier releases do not have; their default stands for them."""
 _LISTS = ("security_group_ids", "subnet_ids")
+_INSTANTS = ("backup_due_after", "maintenance_due_after")
 _DETAILS = (
     "description",
     "status_description",
@@ -129,10 +131,29 @@ def backup_of(row: sa.Row[Any]) -> Backup:
 def _settings(server: Server) -> dict[str, Any]:
     lists = {name: getattr(server, name) for name in _LISTS}
     plain = {name: getattr(server, name) for name in (*_SETTINGS, *_LATER)}
-    return plain | {name: None if value is None else list(value) for name, value in lists.items()}
+    instants = {name: getattr(server, name) for name in _INSTANTS}
+    return (
+        plain
+        | {name: None if value is None else list(value) for name, value in lists.items()}
+        | {f"{name}_ms": None if at is None else to_ms(at) for name, at in instants.items()}
+        | {
+            "maintenance_status": server.maintenance_status,
+            "new_instance": None if server.new_instance is None else asdict(server.new_instance),
+        }
+    )
 
 
 def _from_settings(settings: dict[str, Any]) -> dict[str, Any]:
     lists = {name: settings[name] for name in _LISTS}
     plain = {name: settings[name] for name in _SETTINGS} | {name: settings[name] for name in _LATER if name in settings}
-    return plain | {name: None if value is None else tuple(value) for name, value in lists.items()}
+    return plain | {name: None if value is None else tuple(value) for name, value in lists.items()} | _newest(settings)
+
+
+def _newest(settings: dict[str, Any]) -> dict[str, Any]:
+    """The members that rows of the first release do not have."""
+    status, new = settings.get("maintenance_status"), settings.get("new_instance")
+    instants = {name: settings.get(f"{name}_ms") for name in _INSTANTS}
+    return {name: None if at is None else from_ms(at) for name, at in instants.items()} | {
+        "maintenance_status": None if status is None else MaintenanceStatus(status),
+        "new_instance": None if new is None else NewInstance(**new),
+    }

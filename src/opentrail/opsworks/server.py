@@ -57,6 +57,8 @@ ALLOWED: Mapping[str, frozenset[ServerStatus]] = {
     "AssociateNode": frozenset({ServerStatus.HEALTHY}),
     "DisassociateNode": frozenset({ServerStatus.HEALTHY}),
     "CreateBackup": frozenset({ServerStatus.RUNNING, ServerStatus.HEALTHY, ServerStatus.UNHEALTHY}),
+    "RestoreServer": frozenset({*WATCHED, ServerStatus.TERMINATED}),
+    "StartMaintenance": frozenset({ServerStatus.HEALTHY, ServerStatus.UNHEALTHY}),
     "DeleteServer": _EVERY - {ServerStatus.DELETING},
     "ExportServerEngineAttribute": _EVERY - _WITHOUT_ENGINE,
     "UpdateServer": _EVERY - _BUSY,
@@ -67,10 +69,31 @@ ALLOWED: Mapping[str, frozenset[ServerStatus]] = {
 """Operation -> the states it may be asked for in (opsworks-cm fact sheet 5)."""
 
 
+class MaintenanceStatus(StrEnum):
+    """Every value of the model's ``MaintenanceStatus``: how the last maintenance ended."""
+
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """The instance that a server's work under way makes for it: from which backup (of its account and region), and what
+    changes with it; None stays as it is.
+    """
+
+    backup_id: str
+    instance_type: str | None = None
+    key_pair: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """One server. ``server_id`` is the uuid at the end of its ARN; ``endpoint`` a host name, or a host and
     port, without a scheme.
+
+    ``backup_due_after`` and ``maintenance_due_after``: windows that opened after these instants are still to be used;
+    None stands for the creation.
     """
 
     server_id: str
@@ -99,6 +122,10 @@ class Server:
     pivotal_public_key: str
     next_pivotal_public_key: str | None = None
     sealed_admin_password: bytes | None = None
+    maintenance_status: MaintenanceStatus | None = None
+    new_instance: NewInstance | None = None
+    backup_due_after: datetime | None = None
+    maintenance_due_after: datetime | None = None
 
     @property
     def arn(self) -> str:
@@ -109,9 +136,41 @@ class Server:
         """The same server in another state; the reason belongs to that state and replaces the last one."""
         return replace(self, status=status, status_reason=reason)
 
+    def scheduled(
+        self, *, backup_due_after: datetime | None = None, maintenance_due_after: datetime | None = None
+    ) -> "Server":
+        """The server whose windows count from these instants on, where they are given."""
+        return replace(
+            self,
+            backup_due_after=backup_due_after or self.backup_due_after,
+            maintenance_due_after=maintenance_due_after or self.maintenance_due_after,
+        )
+
     def provisioned(self) -> "Server":
         """The server once its engine runs and knows its users: nothing sealed is needed any more."""
-        return replace(self, status=ServerStatus.RUNNING, status_reason=None, sealed_admin_password=None)
+        return replace(self.settled(), sealed_admin_password=None)
+
+    def settled(self) -> "Server":
+        """The server once the work on its instance is over, well or not; a health check comes next."""
+        return replace(self, status=ServerStatus.RUNNING, status_reason=None, new_instance=None)
+
+    def restored(self, engine_version: str) -> "Server":
+        """The server once its new instance has taken over; the Chef version is the backup's (8.4)."""
+        new = self.new_instance
+        return replace(
+            self.settled(),
+            engine_version=engine_version,
+            instance_type=(new and new.instance_type) or self.instance_type,
+            key_pair=(new and new.key_pair) or self.key_pair,
+        )
+
+    def maintained(self, outcome: MaintenanceStatus) -> "Server":
+        """The server once maintenance has ended."""
+        return replace(self.settled(), maintenance_status=outcome)
+
+    def deleting(self) -> "Server":
+        """The server on its way out: nothing that was to become of it counts any more."""
+        return replace(self.moved(ServerStatus.DELETING), sealed_admin_password=None, new_instance=None)
 
     def modifying(self, pivotal_public_key: str) -> "Server":
         """The server whose engine is to be told pivotal's new key."""
@@ -124,7 +183,9 @@ class Server:
 
     def failed(self, reason: str) -> "Server":
         """The server whose creation failed for good; what was sealed for the engine is erased."""
-        return replace(self, status=ServerStatus.FAILED, status_reason=reason, sealed_admin_password=None)
+        return replace(
+            self, status=ServerStatus.FAILED, status_reason=reason, sealed_admin_password=None, new_instance=None
+        )
 
 
 def new_endpoint(name: str, region: str, domain: str, entropy: Entropy) -> str:

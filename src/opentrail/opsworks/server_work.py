@@ -10,8 +10,18 @@ from collections.abc import Callable
 
 from opentrail.clock import Clock
 from opentrail.errors import IntegrityError, OutboundError
+from opentrail.opsworks.backup_work import BackupWork
 from opentrail.opsworks.doors import Doors, NoDoors
-from opentrail.opsworks.engine import ENGINE_MISSING, Engine, EngineSpec, FirstUsers, Health, HealthState
+from opentrail.opsworks.engine import (
+    ENGINE_GONE,
+    ENGINE_MISSING,
+    Engine,
+    EngineSpec,
+    FirstUsers,
+    Health,
+    HealthState,
+)
+from opentrail.opsworks.new_instances import NewInstances
 from opentrail.opsworks.sealing import open_password
 from opentrail.opsworks.server import Server, ServerStatus
 from opentrail.opsworks.steps import observed
@@ -26,12 +36,21 @@ class ServerWork:
     """Carries out the steps of ``steps.next_step`` except the backup."""
 
     def __init__(
-        self, store: OpsWorksStore, engine: Engine, seal: Seal, clock: Clock, doors: Doors | None = None
+        self,
+        store: OpsWorksStore,
+        engine: Engine,
+        backups: BackupWork,
+        instances: NewInstances,
+        seal: Seal,
+        clock: Clock,
+        doors: Doors | None = None,
     ) -> None:
         """Without ``doors`` clients reach the engine by themselves."""
         self._doors = doors or NoDoors()
         self._store = store
         self._engine = engine
+        self._backups = backups
+        self._instances = instances
         self._seal = seal
         self._clock = clock
         self._seen: set[str] = set()
@@ -41,10 +60,13 @@ class ServerWork:
         self._doors.open(server)  # before the engine: it takes free ports too. What is wrong, the check tells
         try:
             users = FirstUsers(server.pivotal_public_key, open_password(self._seal, server))
-            self._engine.provision(EngineSpec(server.server_id, server.endpoint), users)
+            if server.new_instance is None:
+                self._engine.provision(EngineSpec(server.server_id, server.endpoint), users)
+            else:
+                self._instances.make(server, users.admin_password)
         except (OutboundError, OSError, IntegrityError) as error:
             if not stopping():
-                self._give_up(server, _reason(error))
+                self._give_up(server, reason_of(error))
             return
         self.move(server, ServerStatus.CREATING, Server.provisioned, "Server creation completed successfully")
 
@@ -66,7 +88,13 @@ class ServerWork:
             self._note(server, health)
 
     def delete(self, server: Server) -> None:
-        """Remove a DELETING server: door, engine and files first, then its rows; backups made by hand stay."""
+        """Remove a DELETING server: door, engine, files, then its rows and automated backups; manual ones stay.
+
+        It waits while another server is being made from one of those backups.
+        """
+        if self._backups.is_source(server):
+            _log.info("Chef server %s is deleted when nothing is made from its backups any more", server.name)
+            return
         self._doors.close(server)
         try:
             self._engine.delete(server.server_id)
@@ -78,6 +106,7 @@ class ServerWork:
             backup = self._store.backup_in_progress(unit.connection, server.server_id)
             if backup is not None:  # asked for, but the deletion came first
                 self._store.put_backup(unit, backup.failed("The server was deleted"))
+            self._backups.delete_automated(unit, server)
             remove_all_tags(unit, server.arn)
             self._store.remove_server(unit, server)
 
@@ -124,7 +153,8 @@ class ServerWork:
         try:
             self._engine.start(EngineSpec(server.server_id, server.endpoint))
         except (OutboundError, OSError) as error:
-            return Health(HealthState.DEAD, _reason(error))
+            gone = isinstance(error, OutboundError) and error.code == ENGINE_GONE
+            return Health(HealthState.GONE if gone else HealthState.DEAD, reason_of(error))
         return self._engine.health(server.server_id)
 
     def _give_up(self, server: Server, reason: str) -> None:
@@ -143,7 +173,8 @@ def _event(after: Server) -> str:
     return f"Server is {after.status}: {after.status_reason}"
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What went wrong, for the owner of a server."""
     if isinstance(error, OutboundError):
-        return error.message if error.code == ENGINE_MISSING else f"{error.code}: {error.message}"
+        return error.message if error.code in {ENGINE_MISSING, ENGINE_GONE} else f"{error.code}: {error.message}"
     return f"{type(error).__name__}: {error}"

@@ -118,6 +118,19 @@ class OpsWorksStore:
         query = sa.select(backups.c.number).where(backups.c.status == BackupStatus.DELETING.value)
         return [row.number for row in connection.execute(query)]
 
+    def automated_backups(self, connection: sa.Connection, server_id: str) -> list[NumberedBackup]:
+        """The automated backups of a server, newest first."""
+        query = sa.select(backups).where(backups.c.server_id == server_id, backups.c.type == BackupType.AUTOMATED.value)
+        rows = connection.execute(query.order_by(backups.c.number.desc()))
+        return [(row.number, backup_of(row)) for row in rows]
+
+    def user_of(self, connection: sa.Connection, backup: Backup) -> Server | None:
+        """The server that is being made from a backup."""
+        for _, server in self.servers_of(connection, backup.account_id, backup.region, before=None, limit=None):
+            if server.new_instance is not None and server.new_instance.backup_id == backup.backup_id:
+                return server
+        return None
+
     def count_manual_backups(self, connection: sa.Connection, account_id: str) -> int:
         """How many manual backups an account has, those of deleted servers included (section 13, trap 4)."""
         query = (

@@ -8,15 +8,9 @@ from typing import Any
 
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
-from opentrail.opsworks.backups import (
-    Backup,
-    BackupStatus,
-    BackupType,
-    backup_id,
-    next_millisecond,
-)
-from opentrail.opsworks.server import Server, ServerStatus, check_allowed
-from opentrail.opsworks.tags import add_tags, read_tags, tags_of
+from opentrail.opsworks.beginnings import begin_backup
+from opentrail.opsworks.server import check_allowed
+from opentrail.opsworks.tags import read_tags
 from opentrail.services.operation import operation
 from opentrail.services.opsworks_cm.parts import Parts
 from opentrail.services.opsworks_cm.shapes import backup_shape
@@ -39,13 +33,17 @@ class BackupOperations:
         if store.count_manual_backups(unit.connection, call.account_id) >= limit:
             text = f"The maximum number of manual backups ({limit}) has been reached"
             raise ApiError("LimitExceededException", text)
-        backup = self._new_backup(call, server, request.get("Description"), unit)
-        store.add_backup(unit, backup)
-        add_tags(unit, backup.arn, tags_of(unit.connection, server.arn) | tags)
-        store.put_server(unit, server.moved(ServerStatus.BACKING_UP))
-        store.note(unit, server, f"Backup {backup.backup_id} started", backup.created_at)
+        backup = begin_backup(
+            store,
+            unit,
+            server,
+            parts.clock.now(),
+            user_arn=call.principal.arn or None,
+            description=request.get("Description"),
+            tags=tags,
+        )
         unit.after_commit(lambda: parts.jobs.look_at_server(server.server_id))
-        return {"Backup": backup_shape(backup)}
+        return {"Backup": backup_shape(backup, parts.s3_url)}
 
     @operation("DescribeBackups")
     def describe_backups(self, call: Call, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -56,7 +54,7 @@ class BackupOperations:
                 backup = parts.backup(connection, call, identifier)
                 if name is not None and backup.server.name != name:
                     raise ApiError("ResourceNotFoundException", f"Backup with id {identifier} does not exist")
-                return {"Backups": [backup_shape(backup)]}
+                return {"Backups": [backup_shape(backup, parts.s3_url)]}
             limit = request.get("MaxResults")
             found = parts.store.backups_of(
                 connection,
@@ -68,7 +66,7 @@ class BackupOperations:
             if name is not None and not found:
                 parts.server(connection, call, name)
         shown = found[:limit]
-        answer: dict[str, Any] = {"Backups": [backup_shape(backup) for _, backup in shown]}
+        answer: dict[str, Any] = {"Backups": [backup_shape(backup, parts.s3_url) for _, backup in shown]}
         if len(found) > len(shown):
             answer["NextToken"] = parts.next_token(call, shown[-1][0], name or "")
         return answer
@@ -78,26 +76,11 @@ class BackupOperations:
         """Begin the removal of a backup from the bucket."""
         parts = self.parts
         backup = parts.backup(unit.connection, call, request["BackupId"]).deleting()
+        user = parts.store.user_of(unit.connection, backup)
+        if user is not None:
+            text = f"Backup {backup.backup_id} is in use: server {user.name} is being made from it"
+            raise ApiError("InvalidStateException", text)
         parts.store.put_backup(unit, backup)
         number = parts.store.number_of(unit.connection, backup)
         unit.after_commit(lambda: parts.jobs.look_at_backup(number))
         return {}
-
-    def _new_backup(self, call: Call, server: Server, description: str | None, unit: Unit) -> Backup:
-        created_at = self.parts.clock.now()
-        while self._is_taken(call, backup_id(server.name, created_at), unit):
-            created_at = next_millisecond(created_at)
-        return Backup(
-            backup_id=backup_id(server.name, created_at),
-            account_id=call.account_id,
-            region=call.region,
-            server=server,
-            type=BackupType.MANUAL,
-            status=BackupStatus.IN_PROGRESS,
-            created_at=created_at,
-            description=description,
-            user_arn=call.principal.arn or None,
-        )
-
-    def _is_taken(self, call: Call, identifier: str, unit: Unit) -> bool:
-        return self.parts.store.backup(unit.connection, call.account_id, call.region, identifier) is not None

@@ -10,11 +10,11 @@ from opentrail.events.call import Call
 from opentrail.opsworks.attributes import CreateAttributes, generate_password, read_create_attributes
 from opentrail.opsworks.custom_domains import CustomDomain, read_custom_domain
 from opentrail.opsworks.sealing import seal_password
-from opentrail.opsworks.server import Server, ServerStatus
+from opentrail.opsworks.server import NewInstance, Server, ServerStatus
 from opentrail.opsworks.tags import read_tags
 from opentrail.opsworks.windows import default_backup_window, default_maintenance_window, parse_window
 from opentrail.services.opsworks_cm.parts import Parts
-from opentrail.services.opsworks_cm.unsupported import refuse_unsupported_members
+from opentrail.services.opsworks_cm.unsupported import refuse_puppet
 
 ENGINES = ("ChefAutomate", "Chef")
 ENGINE_MODEL = "Single"
@@ -39,7 +39,7 @@ def read_creation(parts: Parts, call: Call, request: Mapping[str, Any]) -> Creat
 
     Raises ApiError ValidationException.
     """
-    refuse_unsupported_members(request)
+    refuse_puppet(request)
     version = _engine_version(request)
     windows = _windows(request, parts.entropy)
     tags = read_tags(request.get("Tags") or ())
@@ -84,7 +84,7 @@ def _completed(
 
 
 def _plain_server(parts: Parts, call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    name = request["ServerName"]
+    name, source = request["ServerName"], request.get("BackupId")
     groups, subnets = request.get("SecurityGroupIds"), request.get("SubnetIds")
     return {
         "server_id": parts.entropy.uuid(),
@@ -105,6 +105,7 @@ def _plain_server(parts: Parts, call: Call, request: Mapping[str, Any]) -> dict[
         "backup_retention_count": read_retention(request.get("BackupRetentionCount")) or 1,
         "security_group_ids": None if groups is None else tuple(groups),
         "subnet_ids": None if subnets is None else tuple(subnets),
+        "new_instance": None if source is None else NewInstance(source),
     }
 
 

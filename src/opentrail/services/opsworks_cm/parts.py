@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from opentrail.clock import Clock, Entropy
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
-from opentrail.opsworks.backups import Backup
+from opentrail.opsworks.backups import AWS_S3, Backup
 from opentrail.opsworks.endpoints import EndpointRule
 from opentrail.opsworks.keys import KeyPair, generate_key_pair
 from opentrail.opsworks.paging import PageTokens
@@ -45,7 +45,8 @@ class Quotas:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """The service's surroundings. ``tokens`` signs page tokens; ``endpoints`` says how new servers
-    are reached, and ``scheme`` by which protocol; ``authority_pem`` is what their clients must trust.
+    are reached, and ``scheme`` by which protocol; ``authority_pem`` is what their clients must trust; ``s3_url`` begins
+    the addresses of logs.
     """
 
     store: OpsWorksStore
@@ -58,6 +59,7 @@ class Parts:
     endpoints: EndpointRule = NAMES
     scheme: str = "https"
     authority_pem: str = ""
+    s3_url: str = AWS_S3
     make_key_pair: Callable[[], KeyPair] = generate_key_pair
 
     def server(self, connection: sa.Connection, call: Call, name: str) -> Server:

@@ -5,13 +5,15 @@ Rules: opsworks-cm fact sheet 4 to 6 and 9. Credentials are in the answer of Cre
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.opsworks.attributes import credentials
+from opentrail.opsworks.backups import BackupStatus
 from opentrail.opsworks.front.places import add_custom_domain, has_domain
-from opentrail.opsworks.server import Server, ServerStatus, check_allowed
+from opentrail.opsworks.server import Server, check_allowed
 from opentrail.opsworks.tags import add_tags
 from opentrail.opsworks.windows import parse_window
 from opentrail.services.operation import operation
@@ -35,6 +37,8 @@ class ServerOperations:
         creation = read_creation(self.parts, call, request)
         attributes = _credentials(self.parts, call, creation)
         self._check_room(call, creation.server, unit)
+        if "BackupId" in request:
+            self._check_source(call, request["BackupId"], unit)
         server = creation.server
         self.parts.store.add_server(unit, server)
         if creation.custom is not None:
@@ -71,7 +75,7 @@ class ServerOperations:
         changes = _changes(request)
         server = self.parts.server(unit.connection, call, request["ServerName"])
         check_allowed(server, "UpdateServer")
-        updated = replace(server, **changes)
+        updated = _rescheduled(server, replace(server, **changes), self.parts.clock.now())
         self.parts.store.put_server(unit, updated)
         return {"Server": server_shape(updated)}
 
@@ -80,7 +84,7 @@ class ServerOperations:
         """Begin the removal of a server; backups made by hand stay."""
         server = self.parts.server(unit.connection, call, request["ServerName"])
         check_allowed(server, "DeleteServer")
-        self.parts.store.put_server(unit, replace(server.moved(ServerStatus.DELETING), sealed_admin_password=None))
+        self.parts.store.put_server(unit, server.deleting())
         self.parts.store.note(unit, server, "Server deletion started", self.parts.clock.now())
         unit.after_commit(lambda: self.parts.jobs.look_at_server(server.server_id))
         return {}
@@ -95,7 +99,7 @@ class ServerOperations:
             before = parts.place(call, request, server.server_id)
             found = parts.store.events_of(connection, server.server_id, before=before, limit=limit + 1)
         shown = found[:limit]
-        answer: dict[str, Any] = {"ServerEvents": [event_shape(server, event) for _, event in shown]}
+        answer: dict[str, Any] = {"ServerEvents": [event_shape(server, event, parts.s3_url) for _, event in shown]}
         if len(found) > len(shown):
             answer["NextToken"] = parts.next_token(call, shown[-1][0], server.server_id)
         return answer
@@ -123,6 +127,22 @@ class ServerOperations:
             raise ApiError("LimitExceededException", text)
         if server.custom_domain is not None and has_domain(unit.connection, server.custom_domain):
             raise ApiError("ValidationException", f"CustomDomain {server.custom_domain} is another server's already")
+
+    def _check_source(self, call: Call, identifier: str, unit: Unit) -> None:
+        """A server can be made from a good backup only; an InvalidStateException is not in CreateServer's model."""
+        backup = self.parts.backup(unit.connection, call, identifier)
+        if backup.status is not BackupStatus.OK:
+            text = f"Backup {identifier} is in state {backup.status}; CreateServer needs state OK"
+            raise ApiError("ValidationException", text)
+
+
+def _rescheduled(before: Server, after: Server, now: datetime) -> Server:
+    """A window that was changed, or is used again, counts from now on: what it would have called for before is past."""
+    backup = after.preferred_backup_window != before.preferred_backup_window or (
+        before.disable_automated_backup and not after.disable_automated_backup
+    )
+    maintenance = after.preferred_maintenance_window != before.preferred_maintenance_window
+    return after.scheduled(backup_due_after=now if backup else None, maintenance_due_after=now if maintenance else None)
 
 
 def _credentials(parts: Parts, call: Call, creation: Creation) -> list[dict[str, str]]:

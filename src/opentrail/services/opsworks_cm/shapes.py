@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opentrail.opsworks.backups import Backup
+from opentrail.opsworks.backups import Backup, reachable
 from opentrail.opsworks.server import Server
 
 
@@ -21,6 +21,7 @@ def server_shape(server: Server, engine_attributes: Sequence[Mapping[str, str]] 
             "DisableAutomatedBackup": server.disable_automated_backup,
             "Endpoint": server.endpoint,
             "EngineAttributes": [dict(attribute) for attribute in engine_attributes],
+            "MaintenanceStatus": server.maintenance_status,
             "Status": server.status.value,
             "StatusReason": server.status_reason,
             "ServerArn": server.arn,
@@ -29,8 +30,8 @@ def server_shape(server: Server, engine_attributes: Sequence[Mapping[str, str]] 
     )
 
 
-def backup_shape(backup: Backup) -> dict[str, Any]:
-    """The model's ``Backup``; everything of the server is as it was when the backup began."""
+def backup_shape(backup: Backup, s3_url: str) -> dict[str, Any]:
+    """The model's ``Backup``; everything of the server is as it was when the backup began. Logs are at ``s3_url``."""
     return _present(
         {
             "BackupArn": backup.arn,
@@ -38,7 +39,7 @@ def backup_shape(backup: Backup) -> dict[str, Any]:
             "BackupType": backup.type.value,
             "CreatedAt": backup.created_at,
             "Description": backup.description,
-            "S3LogUrl": backup.log_url,
+            "S3LogUrl": reachable(backup.log_url, s3_url),
             "ServerName": backup.server.name,
             "Status": backup.status.value,
             "StatusDescription": backup.status_description,
@@ -49,14 +50,14 @@ def backup_shape(backup: Backup) -> dict[str, Any]:
     )
 
 
-def event_shape(server: Server, event: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's ``ServerEvent``."""
+def event_shape(server: Server, event: Mapping[str, Any], s3_url: str) -> dict[str, Any]:
+    """The model's ``ServerEvent``; logs are at ``s3_url``."""
     return _present(
         {
             "CreatedAt": event["created_at"],
             "ServerName": server.name,
             "Message": event["message"],
-            "LogUrl": event["log_url"],
+            "LogUrl": reachable(event["log_url"], s3_url),
         }
     )
 
