@@ -17,27 +17,18 @@ from pathlib import Path
 import orjson
 import uvloop
 
-from opentrail.app.callers import host_identity_services
-from opentrail.app.chef import open_chef
 from opentrail.app.core import Core, World
-from opentrail.app.delivering import Delivery, open_delivery, open_keyring
-from opentrail.app.event_bus import UpstreamEventBus
-from opentrail.app.kms import host_key_service, object_keys, open_private_kms, trail_keys
-from opentrail.app.lifecycle import open_lifecycle
-from opentrail.app.log_groups import UpstreamLogGroups
+from opentrail.app.kms import object_keys
 from opentrail.app.meters import Meters
-from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources, UpstreamState
+from opentrail.app.metrics import CONTENT_TYPE, Metrics, Sources
 from opentrail.app.models import install_models
-from opentrail.app.notifications import Notifications, open_notifications
-from opentrail.app.object_storage import ObjectStorage, open_object_storage
-from opentrail.app.organizations import host_organizations
-from opentrail.app.recorded_store import RecordedStore
+from opentrail.app.notifications import Notifications
+from opentrail.app.object_storage import ObjectStorage
 from opentrail.app.reloading import Reloadable, Reloading
-from opentrail.app.resources import trail_finder
-from opentrail.app.tagging import host_tagging
 from opentrail.app.ticks import Ticks
 from opentrail.app.upstream_calls import UpstreamCalls
-from opentrail.app.upstreams import EMBEDDED, BehindUs
+from opentrail.app.upstreams import BehindUs
+from opentrail.app.workers import Workers, open_workers
 from opentrail.config import Settings, words
 from opentrail.errors import ConfigError, OutboundError
 from opentrail.gateway.admit import Admission
@@ -49,41 +40,17 @@ from opentrail.gateway.pipeline import Parts, Pipeline
 from opentrail.gateway.s3_door import S3Door
 from opentrail.gateway.service_door import ServiceDoor
 from opentrail.gateway.spool import Spooling
-from opentrail.lifecycle.worker import LifecycleWorker
 from opentrail.local.certificates import CertificateFiles, ensure
-from opentrail.local.seaweedfs_files import KeyServer
 from opentrail.processes.supervisor import Supervisor
-from opentrail.services.cloudtrail.refusals import UNSUPPORTED as CLOUDTRAIL_UNSUPPORTED
-from opentrail.services.cloudtrail.service import CloudTrailService
 from opentrail.services.defaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
 from opentrail.services.opentrail.reloading import ConfigurationReload
-from opentrail.services.opsworks_cm import UNSUPPORTED as OPSWORKS_CM_UNSUPPORTED
 from opentrail.state.home import HomeLock, holder_of
 from opentrail.state.private_files import write_private
-from opentrail.trails.bucket_access import BucketPolicyMode
 from opentrail.version import __version__
 
 log = logging.getLogger(__name__)
 
-CLOUDTRAIL = "cloudtrail.amazonaws.com"
-"""The service principal that CloudTrail's own calls to S3 are recorded under."""
-
-_STOP_DELIVERY_S = 15.0
-_STOP_LIFECYCLE_S = 15.0
 _SETTLE_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Workers:
-    """What runs behind the gateway."""
-
-    core: Core
-    storage: ObjectStorage
-    delivery: Delivery
-    behind: BehindUs
-    calls: UpstreamCalls
-    notifications: Notifications
-    lifecycle: LifecycleWorker | None
 
 
 @dataclass(slots=True)
@@ -152,7 +119,7 @@ class App:
         return self._failure
 
     def _start(self, stack: ExitStack, listener: socket.socket, say_ready: Callable[[str], None]) -> None:
-        world, settings = self._world, self._world.settings
+        world = self._world
         core = Core(
             world,
             accept_damage=self._accept_damage,
@@ -165,76 +132,15 @@ class App:
         stack.callback(supervisor.stop_all)
         for orphan in supervisor.reap_orphans():
             log.warning("stopped %s, a child that a killed predecessor had left", orphan)
-        behind = BehindUs(world, core.catalogue, supervisor)
-        behind.start()
-        stack.callback(behind.stop)
-        serves_kms = host_key_service(core)
-        storage = open_object_storage(world, supervisor, self._key_server(core, stack) if serves_kms else None)
-        stack.callback(storage.stop)
-        calls = UpstreamCalls(behind.upstreams, core.catalogue)
-        notifications = open_notifications(core, calls, self._url(listener))
-        log_groups = UpstreamLogGroups(calls, core.internal)
-        mode = BucketPolicyMode(settings.trails.bucket_policy)
-        clock, entropy = world.clock, world.entropy
-        keyring = open_keyring(core)
-        core.host(
-            "cloudtrail",
-            CloudTrailService(
-                trails=core.trails,
-                organizations=core.organizations,
-                buckets=core.buckets,
-                store=RecordedStore(storage.store, core.internal, core.buckets, CLOUDTRAIL, probe="GetBucketAcl"),
-                quiet_store=storage.store,
-                keys=keyring,
-                clock=clock,
-                entropy=entropy,
-                mode=mode,
-                publisher=notifications.publisher,
-                trail_keys=trail_keys(core) if serves_kms and storage.is_embedded else None,
-                identities=core.identities.directory,
-                log_groups=log_groups,
-            ),
-            CLOUDTRAIL_UNSUPPORTED,
+        workers = open_workers(
+            core, supervisor, stack, url=self._url(listener), meters=self._meters, accept_damage=self._accept_damage
         )
-        core.finders["trail"] = trail_finder(core.trails)
-        host_identity_services(core)
-        host_organizations(core)
-        delivery = open_delivery(
-            core,
-            storage.store,
-            keyring,
-            publisher=notifications.publisher,
-            log_groups=log_groups,
-            bus=UpstreamEventBus(calls),
-            accept_damage=self._accept_damage,
-        )
-        chef = open_chef(core, supervisor, storage, self._url(listener), self._meters.chef)
-        core.host("opsworkscm", chef.service, OPSWORKS_CM_UNSUPPORTED, throttle=chef.throttle.admit)
-        host_tagging(core, calls)
-        stack.callback(chef.stop)
-        chef.start()
-        delivery.start()
-        stack.callback(delivery.stop, _STOP_DELIVERY_S)
-        lifecycle = open_lifecycle(core, storage)
-        if lifecycle is not None:
-            lifecycle.start()
-            stack.callback(lifecycle.stop, _STOP_LIFECYCLE_S)
-        workers = _Workers(core, storage, delivery, behind, calls, notifications, lifecycle)
         self._serving = self._assemble(workers, listener, say_ready)
         self._serving.ticks.start()
         stack.callback(self._serving.ticks.stop)
         stack.callback(self._serving.pipeline.close)
 
-    def _key_server(self, core: Core, stack: ExitStack) -> KeyServer | None:
-        """Start the KMS that the embedded object store calls; a foreign one has its own."""
-        if self._world.settings.upstream_s3.endpoint:
-            return None
-        private = open_private_kms(core)
-        private.start()
-        stack.callback(private.stop)
-        return KeyServer(private.endpoint, private.key.access_key_id, private.key.secret_access_key)
-
-    def _assemble(self, workers: _Workers, listener: socket.socket, say_ready: Callable[[str], None]) -> _Serving:
+    def _assemble(self, workers: Workers, listener: socket.socket, say_ready: Callable[[str], None]) -> _Serving:
         core, storage, behind = workers.core, workers.storage, workers.behind
         world, settings = self._world, self._world.settings
         clock, entropy = world.clock, world.entropy
@@ -271,9 +177,6 @@ class App:
             open_account_id=DEFAULT_ACCOUNT_ID,
         )
 
-        def reasons() -> list[str]:
-            return _reasons(workers)
-
         pipeline = Pipeline(
             Parts(
                 catalogue=core.catalogue,
@@ -285,7 +188,9 @@ class App:
                 s3_door=door,
                 upstreams=behind.upstreams,
                 service_door=service_door,
-                own_pages=OwnPages(__version__, reasons, self._metrics_page(workers), workers.notifications.documents),
+                own_pages=OwnPages(
+                    __version__, workers.reasons, self._metrics_page(workers), workers.notifications.documents
+                ),
                 appended=core.drain.appended,
                 journal_failure=lambda: core.journal.failure,
             )
@@ -333,7 +238,7 @@ class App:
             await serving.storage.upstream.close()
             await serving.behind.close()
 
-    def _metrics_page(self, workers: _Workers) -> MetricsPage:
+    def _metrics_page(self, workers: Workers) -> MetricsPage:
         core = workers.core
         metrics = Metrics(
             Sources(
@@ -341,9 +246,9 @@ class App:
                 journal=core.journal,
                 lag=lambda: workers.delivery.courier.lag,
                 trails=lambda: core.trails.snapshot,
-                upstreams=lambda: _upstream_states(workers),
+                upstreams=workers.upstream_states,
                 waiting_since=workers.delivery.waiting_since,
-                reasons=lambda: _reasons(workers),
+                reasons=workers.reasons,
                 lifecycle=workers.lifecycle.counts if workers.lifecycle is not None else dict,
                 now=self._world.clock.now,
             )
@@ -378,30 +283,3 @@ class App:
         if certificate is not None and certificate.authority.name:
             facts["authority"] = str(certificate.authority)
         write_private(self._world.home.endpoint_file, orjson.dumps(facts))
-
-
-def _reasons(workers: _Workers) -> list[str]:
-    """Why calls cannot be served, or evidence cannot move on, at the moment."""
-    journal = workers.core.journal
-    found = [
-        ("the journal failed: {}", journal.failure),
-        ("the journal cannot grow: {}", journal.problem),
-        *workers.delivery.problems(),
-        ("{}", workers.storage.problem()),
-    ]
-    return [text.format(reason) for text, reason in found if reason]
-
-
-def _upstream_states(workers: _Workers) -> list[UpstreamState]:
-    """The servers behind us: those that we run ourselves are up when they say so, others when the last call says so."""
-    problems = {EMBEDDED: workers.behind.problem(), "s3": workers.storage.problem()}
-    clients = {"s3": workers.storage.upstream} | {one.name: one.upstream for one in workers.behind.upstreams.every}
-    return [
-        UpstreamState(
-            name,
-            is_up=client.is_up and problems.get(name) is None,
-            in_flight=client.in_flight,
-            errors=client.errors,
-        )
-        for name, client in clients.items()
-    ]
