@@ -30,6 +30,7 @@ test: setup check ## All checks and tests
 
 soak: setup ## The long versions of the tests: hundreds of kills, gigabytes, strangers' auditors
 	@sh tools/get_auditors.sh
+	@sh tools/get_opsworks_clients.sh
 	@$(BIN)/pytest -m soak --timeout 3600 -s
 
 bench: setup ## Benchmarks: ratios measured side by side in one run
