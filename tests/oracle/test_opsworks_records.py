@@ -278,6 +278,6 @@ def test_no_secret_is_in_any_file_object_or_answer(scene: Scene, records: dict[s
 
 def test_no_error_repeats_a_secret(scene: Scene) -> None:
     """Neither code nor text of any refusal."""
-    for called in scene.bad.values():
+    for called in [*scene.bad.values(), *(other for other in scene.others if other.code)]:
         told = json.dumps(called.answer["Error"]).encode()
         assert traces(scene.canaries.secret | scene.canaries.hidden, told) == []

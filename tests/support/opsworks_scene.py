@@ -153,6 +153,9 @@ class Scene:
         self.ask("CreateServer", **create_request("refused", EngineAttributes=wrong))
         wrong = [{"Name": PIVOTAL_KEY, "Value": canaries.text("bad key")}]
         self.ask("CreateServer", **create_request("refused", EngineAttributes=wrong))
+        wrong = [{"Name": PIVOTAL_KEY, "Value": canaries.text("a key beyond the model's length", "{}" + "x" * 10_000)}]
+        self.ask("CreateServer", **create_request("refused", EngineAttributes=wrong))
+        self.ask("CreateServer", **create_request("refused", CustomPrivateKey=canaries.text("a key of another form")))
         made = self.ask("CreateServer", **create_request(SECOND, DisableAutomatedBackup=True))
         canaries.credentials("the second CreateServer", made.answer["Server"]["EngineAttributes"])
         self.healthy(NAME)
