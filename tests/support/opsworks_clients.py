@@ -150,7 +150,7 @@ def _current_cli(gateway: Gateway) -> Iterator[OpsWorksClient]:
 
 
 def _old_cli(gateway: Gateway) -> Iterator[OpsWorksClient]:
-    yield AwsCli((str(_tool("opsworks-python", "bin/aws")), "opsworks-cm"), _environment(gateway))
+    yield AwsCli((str(_tool("opsworks-python", "bin/aws")), "opsworks-cm"), _environment(gateway, "AWS_DATA_PATH"))
 
 
 def _old_boto3(gateway: Gateway) -> Iterator[OpsWorksClient]:
