@@ -9,7 +9,8 @@ get() {
     [ -f "$stamp" ] && return
     rm -rf ".venv-tools/$1"
     .venv/bin/uv venv --quiet --python .venv/bin/python ".venv-tools/$1"
-    .venv/bin/uv pip install --quiet --python ".venv-tools/$1/bin/python" "$1==$2"
+    # Without our configuration, whose overrides are for our own dependencies.
+    .venv/bin/uv pip install --no-config --quiet --python ".venv-tools/$1/bin/python" "$1==$2"
     touch "$stamp"
 }
 
