@@ -1,6 +1,7 @@
 """Prowler, unmodified, judges a well-made and a bad trail: every check of its service `cloudtrail` (docs/tools.md)."""
 
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +51,8 @@ def scene(gateway: Gateway) -> Scene:
 
 def _scan(gateway: Gateway, *which: str, key: Key | None = None) -> tuple[set[Finding], list[str]]:
     """Findings and the errors that Prowler logged."""
-    out = Path(gateway.home.parent, "prowler")
-    name = f"{key.access_key_id if key else ACCOUNT}-{abs(hash(which))}"
+    out, name = Path(tempfile.mkdtemp(dir=gateway.home.parent)), "report"  # it writes on where a report is
     log = out / f"{name}.log"
-    out.mkdir(exist_ok=True)
     options = ("-f", "us-east-1", "eu-west-1", "-M", "json-ocsf", "-o", str(out), "-F", name, "--no-banner")
     logged = ("--log-level", "ERROR", "--log-file", str(log), "--ignore-exit-code-3")
     done = run_tool(gateway, "prowler", "prowler", "aws", *which, *options, *logged, key=key)
