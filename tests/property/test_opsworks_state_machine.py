@@ -63,7 +63,7 @@ class OpsWorksCm(OpsWorksModel):
     )
     def create(self, account: str, name: str, engine: str, retention: int | None, **given: Any) -> None:
         window, password, key = given["window"], given["password"], given["key"]
-        copy, backup_id = (None, None) if given["which"] is None else self.chosen(given["which"])
+        copy, backup_id = (None, None) if given["which"] is None else self.chosen(account, given["which"])
         request = create_request(name, Engine=engine)
         request |= {} if retention is None else {"BackupRetentionCount": retention}
         request |= {} if window is None else {"PreferredMaintenanceWindow": window}
@@ -78,7 +78,7 @@ class OpsWorksCm(OpsWorksModel):
             assert answer == "ResourceAlreadyExistsException"
         elif sum(one.account == account for one in self.servers) >= QUOTAS.servers:
             assert answer == "LimitExceededException"
-        elif backup_id is not None and (copy is None or copy.account != account):
+        elif backup_id is not None and copy is None:
             assert answer == "ResourceNotFoundException"
         elif copy is not None and copy.status != "OK":
             assert answer == "ValidationException"
@@ -162,10 +162,9 @@ class OpsWorksCm(OpsWorksModel):
 
     @rule(account=ACCOUNTS, which=NEXT)
     def delete_backup(self, account: str, which: int) -> None:
-        copy = self.copies[which] if which < len(self.copies) else None
-        backup_id = "nobody-20260101000000000" if copy is None else copy.backup_id
+        copy, backup_id = self.chosen(account, which)
         answer = self.ask("DeleteBackup", {"BackupId": backup_id}, account)
-        if copy is None or copy.account != account:
+        if copy is None:
             assert answer == "ResourceNotFoundException"
         elif copy.status in {"IN_PROGRESS", "DELETING"} or any(chef.source is copy for chef in self.servers):
             assert answer == "InvalidStateException"
@@ -175,19 +174,22 @@ class OpsWorksCm(OpsWorksModel):
 
     # new instances
 
-    def chosen(self, which: int) -> tuple[Copy | None, str]:
-        """A backup that exists, or one that never did, and its id."""
-        copy = self.copies[which] if which < len(self.copies) else None
-        return copy, "nobody-20260101000000000" if copy is None else copy.backup_id
+    def chosen(self, account: str, which: int) -> tuple[Copy | None, str]:
+        """The id of a backup that exists, maybe another account's, or of one that never did; and what the account has
+        under it: two accounts may have the same id, made of the server's name and the time.
+        """
+        backup_id = self.copies[which].backup_id if which < len(self.copies) else "nobody-20260101000000000"
+        own = (copy for copy in self.copies if (copy.account, copy.backup_id) == (account, backup_id))
+        return next(own, None), backup_id
 
     ruled("RestoreServer")
 
     @rule(account=ACCOUNTS, name=NAMES, which=NEXT, soon=SOON)
     def restore(self, account: str, name: str, which: int, soon: bool) -> None:
-        (copy, backup_id), chef = self.chosen(which), self.find(account, name)
+        (copy, backup_id), chef = self.chosen(account, which), self.find(account, name)
         answer = self.ask("RestoreServer", {"ServerName": name, "BackupId": backup_id}, account)
         problem = self.expected(chef, "bad" in name)
-        if problem is None and (copy is None or copy.account != account):
+        if problem is None and copy is None:
             problem = "ResourceNotFoundException"
         if problem is None:
             problem = self.expected(chef, False, IDLE)
