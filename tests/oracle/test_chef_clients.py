@@ -168,7 +168,7 @@ def test_the_kit_says_what_it_lacks_and_names_its_files(kit: Kit) -> None:
     assert "Policyfiles" in readme
     assert not (kit.directory / "Policyfile.rb").exists()
     for name in re.findall(r"`([\w./-]+)`", readme):
-        assert (kit.directory / name).exists() or name in {"Policyfile.rb", "default", "pivotal"}, name
+        assert (kit.directory / name).exists() or name in {"Policyfile.rb", "userdata.ps1", "default", "pivotal"}, name
     for name in (
         "cookbooks/opsworks-webserver/metadata.rb",
         "roles/opsworks-example-role.rb",
