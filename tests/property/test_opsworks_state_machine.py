@@ -114,7 +114,7 @@ class OpsWorksCm(OpsWorksModel):
             problem = "InvalidStateException"
         assert answer == (problem or {})
         if problem is None and chef is not None:
-            chef.status = "DELETING"
+            chef.status, chef.source = "DELETING", None  # it waits for no instance any more
 
     ruled("DescribeEvents", "ExportServerEngineAttribute")
 
