@@ -1,12 +1,11 @@
 """Which trails there are and how they are set (cloudtrail fact sheet 6.2, 6.3)."""
 
-import base64
-
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
 from opentrail.services.cloudtrail.parts import Request, Response, Surroundings, known_trail, reference_of
 from opentrail.services.cloudtrail.rendering import description_of
 from opentrail.services.operation import operation
+from opentrail.services.page_tokens import place_in, token_of
 from opentrail.trails.trail import Trail
 
 PAGE = 100
@@ -56,13 +55,13 @@ def _place_of(trail: Trail) -> tuple[str, ...]:
 
 
 def _token_after(trail: Trail) -> str:
-    return base64.urlsafe_b64encode("/".join(_place_of(trail)).encode()).decode()
+    return token_of("/".join(_place_of(trail)))
 
 
 def _place(token: str) -> tuple[str, ...]:
     """The place after which a page begins. Raises ApiError InvalidNextTokenException."""
     try:
-        place = tuple(base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode().split("/"))
+        place = tuple(place_in(token).split("/"))
     except ValueError:
         place = ()
     if len(place) != 3:

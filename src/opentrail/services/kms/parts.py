@@ -4,8 +4,6 @@ Order of checks: is there such a key, may the caller, does the key's state allow
 "Troubleshooting key access").
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +20,7 @@ from opentrail.kms.references import KeyReference, parse_reference
 from opentrail.kms.store import Keys, KeySet
 from opentrail.kms.vault import Vault
 from opentrail.services.answer import Answer
+from opentrail.services.page_tokens import place_in, token_of
 
 Request = Mapping[str, Any]
 Response = Mapping[str, Any]
@@ -137,11 +136,11 @@ def page(request: Request, items: Sequence[Any], name_of: Callable[[Any], str]) 
     shown = rest[:limit]
     if len(rest) <= limit:
         return shown, {"Truncated": False}
-    return shown, {"Truncated": True, "NextMarker": base64.urlsafe_b64encode(name_of(shown[-1]).encode()).decode()}
+    return shown, {"Truncated": True, "NextMarker": token_of(name_of(shown[-1]))}
 
 
 def _read_marker(text: str) -> str:
     try:
-        return base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True).decode()
-    except (UnicodeError, binascii.Error):
+        return place_in(text)
+    except ValueError:
         raise ApiError("InvalidMarkerException", "The marker is not valid") from None

@@ -4,8 +4,6 @@ Rules (API reference). Only the master may change anything but its own membershi
 may read like the master.
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,6 +18,7 @@ from opentrail.organizations.organization import INVITED, JoinedMethod, Member, 
 from opentrail.organizations.organization_set import OrganizationSet
 from opentrail.organizations.store import Organizations
 from opentrail.services.organizations import limits, refusals
+from opentrail.services.page_tokens import place_in, token_of
 
 T = TypeVar("T")
 PAGE = 20
@@ -99,14 +98,14 @@ def page(
     ordered = sorted((item for item in items if key(item) > after), key=key)
     answer: dict[str, Any] = {member: [show(item) for item in ordered[:size]]}
     if len(ordered) > size:
-        answer["NextToken"] = base64.urlsafe_b64encode(key(ordered[size - 1]).encode()).decode()
+        answer["NextToken"] = token_of(key(ordered[size - 1]))
     return answer
 
 
 def _place(token: str | None) -> str:
     try:
-        return base64.b64decode((token or "").encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
+        return place_in(token or "")
+    except ValueError:
         raise refusals.invalid("INVALID_NEXT_TOKEN", "You provided an invalid NextToken.") from None
 
 

@@ -1,7 +1,5 @@
 """What the handlers of SNS work with, and the look-ups that they share."""
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,6 +8,7 @@ import sqlalchemy as sa
 
 from opentrail.clock import Clock, Entropy
 from opentrail.events.call import Call
+from opentrail.services.page_tokens import place_in, token_of
 from opentrail.services.sns import refusals
 from opentrail.topics.names import FIFO_SUFFIX, TopicName, parse_subscription_arn, parse_topic_arn
 from opentrail.topics.publishing import Publishing
@@ -90,7 +89,7 @@ def page(items: Sequence[T], member: str, number: Callable[[T], int], show: Call
     shown = items[:PAGE]
     answer: dict[str, Any] = {member: [show(item) for item in shown]}
     if len(items) > PAGE:
-        answer["NextToken"] = base64.urlsafe_b64encode(str(number(shown[-1])).encode()).decode()
+        answer["NextToken"] = token_of(str(number(shown[-1])))
     return answer
 
 
@@ -100,10 +99,10 @@ def place(request: Mapping[str, Any]) -> int:
     if not token:
         return 0
     try:
-        text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, UnicodeError):
+        text = place_in(token)
+    except ValueError:
         raise refusals.invalid("NextToken") from None
-    if not text.isdecimal() or len(text) > 15:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 15:
         raise refusals.invalid("NextToken")
     return int(text)
 

@@ -4,14 +4,13 @@ Our resources come first, then those of the upstream that serves the API for its
 is in either.
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from opentrail.errors import ApiError
 from opentrail.events.call import Call
+from opentrail.services.page_tokens import place_in, token_of
 from opentrail.services.tagging.tagged import Tagged
 
 Request = Mapping[str, Any]
@@ -74,7 +73,7 @@ class Place:
 
     def token(self) -> str:
         """The PaginationToken that leads here."""
-        return base64.urlsafe_b64encode(f"{'o' if self.is_ours else 'u'}{self.after}".encode()).decode()
+        return token_of(f"{'o' if self.is_ours else 'u'}{self.after}")
 
 
 def place_of(request: Request) -> Place:
@@ -83,8 +82,8 @@ def place_of(request: Request) -> Place:
     if not token:
         return Place()
     try:
-        text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
+        text = place_in(token)
+    except ValueError:
         raise invalid("The PaginationToken is not valid") from None
     if text[:1] not in ("o", "u"):
         raise invalid("The PaginationToken is not valid")
