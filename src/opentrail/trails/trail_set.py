@@ -20,11 +20,12 @@ class TrailSet:
     """An immutable set of trails, asked by name, by region and by route. Deleted trails are known by their id only.
 
     ``categories`` are the event categories that any logging trail wants: events of others have no routes.
+    ``organizations`` are those of the same moment.
     """
 
     def __init__(self, trails: Iterable[Trail] = (), organizations: OrganizationSet | None = None) -> None:
         """``organizations``: whose members an organization's trails keep the events of; none where it is left out."""
-        self._organizations = organizations or OrganizationSet()
+        self.organizations = organizations or OrganizationSet()
         self._by_id = {trail.trail_id: trail for trail in trails}
         own: dict[str, list[Trail]] = {}
         visible: dict[str, list[Trail]] = {}
@@ -103,7 +104,7 @@ class TrailSet:
         """Whose events a trail keeps; an organization's trail its account's alone where the organization is gone or
         does not let CloudTrail in.
         """
-        found = self._organizations.get(trail.organization_id or "") if trail.is_organization else None
+        found = self.organizations.get(trail.organization_id or "") if trail.is_organization else None
         if found is None or not found.is_trusted(TRUSTED_SERVICE):
             return (trail.account_id,)
         return {trail.account_id, *found.members}

@@ -84,10 +84,11 @@ def own_trail(parts: Parts, call: Call, name_or_arn: str, unit: Unit) -> Trail:
     InvalidHomeRegionException anywhere but in its home region, for shadow trails too.
     """
     reference = reference_of(call, name_or_arn)
-    trail = parts.trails.within(unit).find(reference, call.account_id)
+    trails = parts.trails.within(unit)
+    trail = trails.find(reference, call.account_id)
     if trail is None:
         raise _unknown(call, reference.arn)
-    require_administrator(call.account_id, trail.account_id, parts.organizations.within(unit))
+    require_administrator(call.account_id, trail.account_id, trails.organizations)
     if trail.home_region != call.region:
         message = f"Trail {trail.arn} can only be changed in its home region, {trail.home_region}."
         raise ApiError("InvalidHomeRegionException", message)

@@ -87,6 +87,7 @@ def _tagged(call: Call, text: str, trails: TrailSet, *, no_such_channel: str = _
 
 def _changed(parts: Parts, call: Call, text: str, unit: Unit) -> Trail:
     """The same, to be changed: NotOrganizationMasterAccountException for those who may see it only."""
-    trail = _tagged(call, text, parts.trails.within(unit))
-    require_administrator(call.account_id, trail.account_id, parts.organizations.within(unit))
+    trails = parts.trails.within(unit)
+    trail = _tagged(call, text, trails)
+    require_administrator(call.account_id, trail.account_id, trails.organizations)
     return trail

@@ -31,7 +31,8 @@ class TrailOperations(Surroundings):
         refuse_unsupported_settings(request)
         now = self.parts.clock.now()
         topic = request.get("SnsTopicName") or None
-        organization = self._organization(call, request, unit)
+        existing = self.parts.trails.within(unit)
+        organization = _organization(call, request, existing)
         trail = Trail(
             trail_id=self.parts.entropy.uuid(),
             account_id=organization.master_account_id if organization else call.account_id,
@@ -52,7 +53,6 @@ class TrailOperations(Surroundings):
         ).validated(now, enabled=request.get("EnableLogFileValidation"))
         _check_combination(trail)
         check_tag_count(trail)
-        existing = self.parts.trails.within(unit)
         if existing.has_name_conflict(trail):
             raise _already_exists(trail)
         _check_limit(existing, trail)
@@ -88,7 +88,7 @@ class TrailOperations(Surroundings):
             log_group_arn=request.get("CloudWatchLogsLogGroupArn"),
             logs_role_arn=request.get("CloudWatchLogsRoleArn"),
         ).validated(self.parts.clock.now(), enabled=request.get("EnableLogFileValidation"))
-        trail = self._of_organization(call, request, unit, trail)
+        trail = _of_organization(call, request, existing, trail)
         _check_combination(trail)
         if trail.is_multi_region and not before.is_multi_region:
             if existing.has_name_conflict(trail):
@@ -104,24 +104,6 @@ class TrailOperations(Surroundings):
         self.parts.trails.put(unit, trail)
         return settings_of(trail)
 
-    def _organization(self, call: Call, request: Request, unit: Unit) -> Organization | None:
-        """The organization that a trail is asked to be of."""
-        if not request.get("IsOrganizationTrail"):
-            return None
-        return administered_by(call.account_id, self.parts.organizations.within(unit))
-
-    def _of_organization(self, call: Call, request: Request, unit: Unit, trail: Trail) -> Trail:
-        """The trail with UpdateTrail's IsOrganizationTrail: only the management account's own can become one."""
-        if request.get("IsOrganizationTrail") is None:
-            return trail
-        organization = self._organization(call, request, unit)
-        if organization is None:
-            return trail.for_organization(None)
-        if organization.master_account_id != trail.account_id:
-            text = f"Trail {trail.arn} belongs to a member: trails of the management account can be an organization's."
-            raise ApiError("NotOrganizationMasterAccountException", text)
-        return trail.for_organization(organization.organization_id)
-
     def _key_arn(self, call: Call, named: str | None, bucket: str) -> str | None:
         """The KMS key that a request names; what is empty or absent stays so."""
         if not named:
@@ -130,6 +112,26 @@ class TrailOperations(Surroundings):
             reason = "log files are encrypted with keys of OpenTrail's own KMS in its own S3 server only"
             raise ApiError("UnsupportedOperationException", f"KmsKeyId: {reason}.")
         return self.parts.trail_keys.resolve(call, named, bucket)
+
+
+def _organization(call: Call, request: Request, existing: TrailSet) -> Organization | None:
+    """The organization that a trail is asked to be of."""
+    if not request.get("IsOrganizationTrail"):
+        return None
+    return administered_by(call.account_id, existing.organizations)
+
+
+def _of_organization(call: Call, request: Request, existing: TrailSet, trail: Trail) -> Trail:
+    """The trail with UpdateTrail's IsOrganizationTrail: only the management account's own can become one."""
+    if request.get("IsOrganizationTrail") is None:
+        return trail
+    organization = _organization(call, request, existing)
+    if organization is None:
+        return trail.for_organization(None)
+    if organization.master_account_id != trail.account_id:
+        text = f"Trail {trail.arn} belongs to a member: trails of the management account can be an organization's."
+        raise ApiError("NotOrganizationMasterAccountException", text)
+    return trail.for_organization(organization.organization_id)
 
 
 def _check_combination(trail: Trail) -> None:
