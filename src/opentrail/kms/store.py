@@ -8,7 +8,6 @@ commit. Key material stands in the database sealed by HOME's own key, bound to i
 import json
 import threading
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 import sqlalchemy as sa
@@ -17,12 +16,12 @@ from opentrail.identity.policy import Policy, parse
 from opentrail.kms.key import Alias, Key, KeyMaterial, KeyState, RotationType
 from opentrail.kms.references import KeyReference
 from opentrail.state.database import Database, Unit, metadata
+from opentrail.state.instants import from_ms, to_ms
 from opentrail.state.sealing import Seal
 
 MAX_POLICY_BYTES = 32 * 1024
 """The longest key policy (AWS KMS Developer Guide, "Resource quotas")."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Instants are integer milliseconds since 1970 in UTC, as precise as the API shows them.
 keys_table = sa.Table(
@@ -164,8 +163,8 @@ class Keys:
                 region=alias.region,
                 name=alias.name,
                 key_id=alias.key_id,
-                created_at_ms=_ms(alias.created_at),
-                updated_at_ms=_ms(alias.updated_at),
+                created_at_ms=to_ms(alias.created_at),
+                updated_at_ms=to_ms(alias.updated_at),
             )
         )
         unit.after_commit(self.reload)
@@ -199,7 +198,7 @@ class Keys:
         return KeyMaterial(
             number=row["number"],
             material_id=row["material_id"],
-            created_at=_instant(row["created_at_ms"]),
+            created_at=from_ms(row["created_at_ms"]),
             secret=self._seal.open(row["sealed_secret"], _context(row["key_id"], row["number"])),
             rotation=RotationType(row["rotation"]) if row["rotation"] else None,
         )
@@ -209,7 +208,7 @@ class Keys:
             "key_id": key_id,
             "number": material.number,
             "material_id": material.material_id,
-            "created_at_ms": _ms(material.created_at),
+            "created_at_ms": to_ms(material.created_at),
             "rotation": material.rotation,
             "sealed_secret": self._seal.seal(material.secret, _context(key_id, material.number)),
         }
@@ -229,14 +228,14 @@ def _row(key: Key) -> Mapping[str, object]:
         "key_id": key.key_id,
         "account_id": key.account_id,
         "region": key.region,
-        "created_at_ms": _ms(key.created_at),
+        "created_at_ms": to_ms(key.created_at),
         "description": key.description,
         "state": key.state.value,
         "manager": key.manager,
         "policy": key.policy_text,
         "rotation_days": key.rotation_days,
-        "next_rotation_at_ms": None if key.next_rotation_at is None else _ms(key.next_rotation_at),
-        "deletion_at_ms": None if key.deletion_at is None else _ms(key.deletion_at),
+        "next_rotation_at_ms": None if key.next_rotation_at is None else to_ms(key.next_rotation_at),
+        "deletion_at_ms": None if key.deletion_at is None else to_ms(key.deletion_at),
         "window_days": key.window_days,
         "tags": json.dumps(dict(key.tags)),
     }
@@ -249,7 +248,7 @@ def _key(row: sa.RowMapping, materials: tuple[KeyMaterial, ...], known: Key | No
         key_id=row["key_id"],
         account_id=row["account_id"],
         region=row["region"],
-        created_at=_instant(row["created_at_ms"]),
+        created_at=from_ms(row["created_at_ms"]),
         policy_text=text,
         policy=known.policy if known is not None and known.policy_text == text else compiled_policy(text),
         materials=materials,
@@ -257,8 +256,8 @@ def _key(row: sa.RowMapping, materials: tuple[KeyMaterial, ...], known: Key | No
         state=KeyState(row["state"]),
         manager=row["manager"],
         rotation_days=row["rotation_days"],
-        next_rotation_at=None if next_ms is None else _instant(next_ms),
-        deletion_at=None if deletion_ms is None else _instant(deletion_ms),
+        next_rotation_at=None if next_ms is None else from_ms(next_ms),
+        deletion_at=None if deletion_ms is None else from_ms(deletion_ms),
         window_days=row["window_days"],
         tags=MappingProxyType(json.loads(row["tags"])),
     )
@@ -270,14 +269,6 @@ def _alias(row: sa.RowMapping) -> Alias:
         account_id=row["account_id"],
         region=row["region"],
         key_id=row["key_id"],
-        created_at=_instant(row["created_at_ms"]),
-        updated_at=_instant(row["updated_at_ms"]),
+        created_at=from_ms(row["created_at_ms"]),
+        updated_at=from_ms(row["updated_at_ms"]),
     )
-
-
-def _ms(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _instant(ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms)

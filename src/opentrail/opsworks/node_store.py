@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from opentrail.opsworks.nodes import KEPT, NodeRequest, NodeRequestStatus
-from opentrail.opsworks.rows import from_ms, to_ms
 from opentrail.opsworks.tables import node_requests
 from opentrail.state.database import Unit
+from opentrail.state.instants import from_ms, to_ms
 
 ENDED_KEPT = 10_000
 _IN_PROGRESS = node_requests.c.status == NodeRequestStatus.IN_PROGRESS.value

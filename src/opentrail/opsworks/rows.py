@@ -5,15 +5,14 @@ without a migration.
 """
 
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from opentrail.opsworks.backups import Backup, BackupStatus, BackupType
 from opentrail.opsworks.server import MaintenanceStatus, NewInstance, Server, ServerStatus
+from opentrail.state.instants import from_ms, to_ms
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SETTINGS = (
     "status_reason",
     "endpoint",
@@ -45,16 +44,6 @@ _DETAILS = (
     "has_log",
 )
 _SNAPSHOT_COLUMNS = ("server_id", "name", "pivotal_public_key")
-
-
-def to_ms(at: datetime) -> int:
-    """Milliseconds since 1970, rounded down."""
-    return (at - _EPOCH) // timedelta(milliseconds=1)
-
-
-def from_ms(value: int) -> datetime:
-    """The instant, in UTC."""
-    return _EPOCH + timedelta(milliseconds=value)
 
 
 def server_row(server: Server) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from opentrail.opsworks.backups import Backup, BackupStatus, BackupType
-from opentrail.opsworks.rows import backup_of, backup_row, from_ms, server_of, server_row, to_ms
+from opentrail.opsworks.rows import backup_of, backup_row, server_of, server_row
 from opentrail.opsworks.server import Server
 from opentrail.opsworks.tables import backup_buckets, backups, custom_domains, node_requests, server_events, servers
 from opentrail.state.database import Database, Unit
+from opentrail.state.instants import from_ms, to_ms
 
 EVENTS_KEPT = 1000
 Numbered = tuple[int, Server]

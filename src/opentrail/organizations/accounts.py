@@ -11,8 +11,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from opentrail.organizations import tables
-from opentrail.organizations.tables import instant, ms
 from opentrail.state.database import Unit
+from opentrail.state.instants import from_ms, to_ms
 
 SUCCEEDED, FAILED = "SUCCEEDED", "FAILED"
 _NOWHERE = "opentrail.invalid"
@@ -51,7 +51,7 @@ def put_email(unit: Unit, account_id: str, email: str) -> None:
 def put_creation(unit: Unit, creation: AccountCreation) -> None:
     """Write down what became of a request."""
     row = {name: getattr(creation, name) for name in AccountCreation.__slots__ if name != "requested_at"}
-    unit.execute(sa.insert(tables.creations).values(requested_at_ms=ms(creation.requested_at), **row))
+    unit.execute(sa.insert(tables.creations).values(requested_at_ms=to_ms(creation.requested_at), **row))
 
 
 def creations_of(connection: sa.Connection, organization_id: str) -> list[AccountCreation]:
@@ -60,7 +60,7 @@ def creations_of(connection: sa.Connection, organization_id: str) -> list[Accoun
     found = []
     for row in connection.execute(query).mappings():
         facts = {name: row[name] for name in AccountCreation.__slots__ if name != "requested_at"}
-        found.append(AccountCreation(**facts, requested_at=instant(row["requested_at_ms"])))
+        found.append(AccountCreation(**facts, requested_at=from_ms(row["requested_at_ms"])))
     return found
 
 

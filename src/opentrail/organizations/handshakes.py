@@ -11,8 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from opentrail.organizations.handshake import CANCELED, OPEN, REQUESTED, SHOWN, Handshake
-from opentrail.organizations.tables import handshakes, instant, ms
+from opentrail.organizations.tables import handshakes
 from opentrail.state.database import Unit
+from opentrail.state.instants import from_ms, to_ms
 
 _INSTANTS = ("requested_at", "expires_at", "closed_at")
 
@@ -44,7 +45,7 @@ def put(unit: Unit, handshake: Handshake) -> None:
     row: dict[str, Any] = {name: getattr(handshake, name) for name in Handshake.__slots__ if name not in _INSTANTS}
     for name in _INSTANTS:
         at = getattr(handshake, name)
-        row[f"{name}_ms"] = None if at is None else ms(at)
+        row[f"{name}_ms"] = None if at is None else to_ms(at)
     row["tags"] = dict(handshake.tags)
     unit.execute(sa.delete(handshakes).where(handshakes.c.handshake_id == handshake.handshake_id))
     unit.execute(sa.insert(handshakes).values(row))
@@ -59,7 +60,7 @@ def cancel_waiting(unit: Unit, found: Iterable[Handshake], at: datetime) -> None
 
 def forget_old(unit: Unit, now: datetime) -> None:
     """Forget what ended, or expired, so long ago that nobody is shown it."""
-    before = ms(now - SHOWN)
+    before = to_ms(now - SHOWN)
     waiting = handshakes.c.state.in_([REQUESTED, OPEN])
     expired = sa.and_(waiting, handshakes.c.expires_at_ms < before)
     unit.execute(sa.delete(handshakes).where(sa.or_(expired, handshakes.c.closed_at_ms < before)))
@@ -73,5 +74,5 @@ def _handshake(row: sa.RowMapping) -> Handshake:
     values = {name: row[name] for name in Handshake.__slots__ if name not in _INSTANTS}
     for name in _INSTANTS:
         at_ms = row[f"{name}_ms"]
-        values[name] = None if at_ms is None else instant(at_ms)
+        values[name] = None if at_ms is None else from_ms(at_ms)
     return Handshake(**values)

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from opentrail.organizations import tables
 from opentrail.organizations.organization import Member, Organization, OrganizationalUnit
 from opentrail.organizations.organization_set import OrganizationSet
-from opentrail.organizations.tables import instant, ms
 from opentrail.state.database import Database, Unit
+from opentrail.state.instants import from_ms, to_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Organizations:
                 master_account_id=organization.master_account_id,
                 feature_set=organization.feature_set,
                 root_id=organization.root_id,
-                created_at_ms=ms(organization.created_at),
+                created_at_ms=to_ms(organization.created_at),
             )
         )
         for member in organization.members.values():
@@ -97,7 +97,7 @@ class Organizations:
         this = tables.members.c.account_id == member.account_id
         unit.execute(sa.delete(tables.members).where(this))
         row = {name: getattr(member, name) for name in Member.__slots__ if name != "joined_at"}
-        row |= {"organization_id": organization_id, "joined_at_ms": ms(member.joined_at)}
+        row |= {"organization_id": organization_id, "joined_at_ms": to_ms(member.joined_at)}
         unit.execute(sa.insert(tables.members).values(row))
         self._changed(unit)
 
@@ -123,7 +123,7 @@ class Organizations:
 
     def trust(self, unit: Unit, organization_id: str, service: str, at: datetime) -> None:
         """Let a service principal in that is not in yet."""
-        row = {"organization_id": organization_id, "service": service, "enabled_at_ms": ms(at)}
+        row = {"organization_id": organization_id, "service": service, "enabled_at_ms": to_ms(at)}
         unit.execute(sa.insert(tables.services).values(row))
         self._changed(unit)
 
@@ -136,7 +136,7 @@ class Organizations:
 
     def delegate(self, unit: Unit, organization_id: str, delegation: Delegation) -> None:
         """Make an account the administrator of a service that it is not yet."""
-        row = {"organization_id": organization_id, "enabled_at_ms": ms(delegation.enabled_at)}
+        row = {"organization_id": organization_id, "enabled_at_ms": to_ms(delegation.enabled_at)}
         row |= {"service": delegation.service, "account_id": delegation.account_id}
         unit.execute(sa.insert(tables.delegations).values(row))
         self._changed(unit)
@@ -152,14 +152,14 @@ class Organizations:
         """When each service principal was let in."""
         query = sa.select(tables.services).where(tables.services.c.organization_id == organization_id)
         with self.database.read() as connection:
-            return {row.service: instant(row.enabled_at_ms) for row in connection.execute(query)}
+            return {row.service: from_ms(row.enabled_at_ms) for row in connection.execute(query)}
 
     def delegations(self, organization_id: str) -> tuple[Delegation, ...]:
         """Who administers what, and since when."""
         query = sa.select(tables.delegations).where(tables.delegations.c.organization_id == organization_id)
         with self.database.read() as connection:
             rows = connection.execute(query).all()
-        return tuple(Delegation(row.account_id, row.service, instant(row.enabled_at_ms)) for row in rows)
+        return tuple(Delegation(row.account_id, row.service, from_ms(row.enabled_at_ms)) for row in rows)
 
     def _changed(self, unit: Unit) -> None:
         unit.after_commit(self._committed)
@@ -174,7 +174,7 @@ def _load(connection: sa.Connection) -> OrganizationSet:
     members: dict[str, dict[str, Member]] = {}
     for row in connection.execute(sa.select(tables.members)).mappings():
         facts = {name: row[name] for name in Member.__slots__ if name != "joined_at"}
-        member = Member(**facts, joined_at=instant(row["joined_at_ms"]))
+        member = Member(**facts, joined_at=from_ms(row["joined_at_ms"]))
         members.setdefault(row["organization_id"], {})[member.account_id] = member
     units: dict[str, dict[str, OrganizationalUnit]] = {}
     for row in connection.execute(sa.select(tables.units)).mappings():
@@ -194,7 +194,7 @@ def _load(connection: sa.Connection) -> OrganizationSet:
             master_email=members[row["organization_id"]][row["master_account_id"]].email,
             feature_set=row["feature_set"],
             root_id=row["root_id"],
-            created_at=instant(row["created_at_ms"]),
+            created_at=from_ms(row["created_at_ms"]),
             trusted_services=frozenset(trusted.get(row["organization_id"], ())),
             members=members[row["organization_id"]],
             delegated=delegated.get(row["organization_id"], {}),

@@ -5,13 +5,9 @@ grow: they order lists, and give pages a place to go on from. An account's email
 organization, or when the organization is deleted.
 """
 
-from datetime import UTC, datetime, timedelta
-
 import sqlalchemy as sa
 
 from opentrail.state.database import metadata
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _organization_id(*, primary: bool = False) -> "sa.Column[str]":
@@ -120,13 +116,3 @@ emails = sa.Table(
     sa.Column("email", sa.String(64), nullable=False, unique=True),
 )
 """The email addresses of accounts that CreateAccount made, in lower case."""
-
-
-def ms(at: datetime) -> int:
-    """An instant as the tables hold it."""
-    return (at - _EPOCH) // timedelta(milliseconds=1)
-
-
-def instant(at_ms: int) -> datetime:
-    """An instant from the tables."""
-    return _EPOCH + timedelta(milliseconds=at_ms)

@@ -22,11 +22,11 @@ from opentrail.organizations.handshake import (
     Handshake,
 )
 from opentrail.organizations.organization import INVITED, Organization
-from opentrail.organizations.tables import ms
 from opentrail.services.operation import operation
 from opentrail.services.organizations import limits, refusals, rendering
 from opentrail.services.organizations.parts import Surroundings, mastered, new_tags, page, readable
 from opentrail.state.database import Unit
+from opentrail.state.instants import to_ms
 
 Request = Mapping[str, Any]
 
@@ -168,4 +168,4 @@ def _listed(call: Call, request: Request, found: list[Handshake]) -> Request:
 
 
 def _place(handshake: Handshake) -> str:
-    return f"{ms(handshake.requested_at):015}-{handshake.handshake_id}"
+    return f"{to_ms(handshake.requested_at):015}-{handshake.handshake_id}"
