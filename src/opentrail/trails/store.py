@@ -8,9 +8,9 @@ immutable set in memory that is replaced after each commit.
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -86,15 +86,23 @@ sa.Index(
     postgresql_where=trails_table.c.deleted_at.is_(None),
 )
 
-status_table = sa.Table(
-    "delivery_status",
-    metadata,
-    sa.Column("trail_id", sa.String(36), primary_key=True),
-    sa.Column("latest_delivery_at", Instant),
-    sa.Column("latest_attempt_at", Instant),
-    sa.Column("latest_error", sa.String(128)),
-)
 
+def _status_table(name: str) -> sa.Table:
+    """How something of each trail goes."""
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("trail_id", sa.String(36), primary_key=True),
+        sa.Column("latest_delivery_at", Instant),
+        sa.Column("latest_attempt_at", Instant),
+        sa.Column("latest_error", sa.String(128)),
+    )
+
+
+status_table = _status_table("delivery_status")
+# The same of what a trail's topic is told, and of what goes to its log group; each is written by another thread.
+notification_status_table = _status_table("notification_status")
+logs_status_table = _status_table("logs_status")
 digest_status_table = sa.Table(
     "digest_status",
     metadata,
@@ -102,25 +110,6 @@ digest_status_table = sa.Table(
     sa.Column("latest_delivery_at", Instant),
     sa.Column("latest_error", sa.String(128)),
 )
-notification_status_table = sa.Table(
-    "notification_status",
-    metadata,
-    sa.Column("trail_id", sa.String(36), primary_key=True),
-    sa.Column("latest_delivery_at", Instant),
-    sa.Column("latest_attempt_at", Instant),
-    sa.Column("latest_error", sa.String(128)),
-)
-"""The same of what a trail's topic is told; a table of its own, because another thread writes it."""
-
-logs_status_table = sa.Table(
-    "logs_status",
-    metadata,
-    sa.Column("trail_id", sa.String(36), primary_key=True),
-    sa.Column("latest_delivery_at", Instant),
-    sa.Column("latest_attempt_at", Instant),
-    sa.Column("latest_error", sa.String(128)),
-)
-"""The same of what goes to a trail's log group."""
 
 _ALL_OF_A_TRAIL = (trails_table, status_table, digest_status_table, notification_status_table, logs_status_table)
 
@@ -148,6 +137,9 @@ class DigestStatus:
 
     latest_delivery_at: datetime | None = None
     latest_error: str | None = None
+
+
+S = TypeVar("S", DeliveryStatus, DigestStatus)
 
 
 class Trails:
@@ -208,7 +200,7 @@ class Trails:
 
     def delivery_status(self, trail_id: str) -> DeliveryStatus:
         """How the trail's delivery goes; an empty status before the first attempt."""
-        return self._status(status_table, trail_id)
+        return self._status(status_table, trail_id, DeliveryStatus)
 
     def put_delivery_status(self, unit: Unit, trail_id: str, status: DeliveryStatus) -> None:
         """Write down how the last attempt went."""
@@ -216,7 +208,7 @@ class Trails:
 
     def notification_status(self, trail_id: str) -> DeliveryStatus:
         """The same of what the trail's topic is told."""
-        return self._status(notification_status_table, trail_id)
+        return self._status(notification_status_table, trail_id, DeliveryStatus)
 
     def put_notification_status(self, unit: Unit, trail_id: str, status: DeliveryStatus) -> None:
         """Write down how the last attempt to tell the topic went."""
@@ -224,43 +216,30 @@ class Trails:
 
     def logs_status(self, trail_id: str) -> DeliveryStatus:
         """The same of what goes to the trail's log group."""
-        return self._status(logs_status_table, trail_id)
+        return self._status(logs_status_table, trail_id, DeliveryStatus)
 
     def put_logs_status(self, unit: Unit, trail_id: str, status: DeliveryStatus) -> None:
         """Write down how the last attempt to put records into the log group went."""
         _put_status(unit, logs_status_table, trail_id, status)
 
-    def _status(self, table: sa.Table, trail_id: str) -> DeliveryStatus:
-        columns = [table.c[name] for name in ("latest_delivery_at", "latest_attempt_at", "latest_error")]
-        with self._database.read() as connection:
-            row = connection.execute(sa.select(*columns).where(table.c.trail_id == trail_id)).one_or_none()
-        return DeliveryStatus() if row is None else DeliveryStatus(*row)
-
     def digest_status(self, trail_id: str) -> DigestStatus:
         """How the delivery of the trail's digest files goes; an empty status before the first attempt."""
-        columns = [digest_status_table.c[name] for name in ("latest_delivery_at", "latest_error")]
-        query = sa.select(*columns).where(digest_status_table.c.trail_id == trail_id)
-        with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
-        return DigestStatus() if row is None else DigestStatus(*row)
+        return self._status(digest_status_table, trail_id, DigestStatus)
 
     def put_digest_status(self, unit: Unit, trail_id: str, status: DigestStatus) -> None:
         """Write down how the last attempt to deliver a digest file went."""
-        unit.execute(sa.delete(digest_status_table).where(digest_status_table.c.trail_id == trail_id))
-        values = {"latest_delivery_at": status.latest_delivery_at, "latest_error": status.latest_error}
-        unit.execute(sa.insert(digest_status_table).values(trail_id=trail_id, **values))
+        _put_status(unit, digest_status_table, trail_id, status)
+
+    def _status(self, table: sa.Table, trail_id: str, kind: type[S]) -> S:
+        columns = [table.c[one.name] for one in fields(kind)]
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(*columns).where(table.c.trail_id == trail_id)).one_or_none()
+        return kind() if row is None else kind(*row)
 
 
-def _put_status(unit: Unit, table: sa.Table, trail_id: str, status: DeliveryStatus) -> None:
+def _put_status(unit: Unit, table: sa.Table, trail_id: str, status: DeliveryStatus | DigestStatus) -> None:
     unit.execute(sa.delete(table).where(table.c.trail_id == trail_id))
-    unit.execute(
-        sa.insert(table).values(
-            trail_id=trail_id,
-            latest_delivery_at=status.latest_delivery_at,
-            latest_attempt_at=status.latest_attempt_at,
-            latest_error=status.latest_error,
-        )
-    )
+    unit.execute(sa.insert(table).values(trail_id=trail_id, **asdict(status)))
 
 
 def _load(connection: sa.Connection, organizations: OrganizationSet) -> TrailSet:
