@@ -4,7 +4,6 @@ TLS is verified. Answers are bounded, redirects are not followed, and no error r
 """
 
 import http.client
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from opentrail.clock import Clock
 from opentrail.errors import OutboundError
+from opentrail.opsworks.chef_http import ask, decoded, encoded
 from opentrail.opsworks.chef_signature import signed_headers
 
 PIVOTAL = "pivotal"
@@ -100,7 +100,7 @@ class ExternalApi:
         return status
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, object]:
-        content = b"" if body is None else json.dumps(body).encode("utf-8")
+        content = encoded(body)
         server, now = self._server, self._clock.now()
         headers = dict(signed_headers(method, path, content, user=server.user, key=server.key, at=now))
         headers |= {"Accept": "application/json", "Content-Type": "application/json", "X-Chef-Version": "17.0.0"}
@@ -109,14 +109,9 @@ class ExternalApi:
             connection = http.client.HTTPSConnection(server.address, timeout=TIMEOUT_S, context=context)
         except OSError as error:
             raise OutboundError("EngineTls", f"opsworks.external_ca cannot be used: {type(error).__name__}") from error
-        try:
-            connection.request(method, path, content, headers)
-            response = connection.getresponse()
-            return response.status, _json(response.read(LONGEST_ANSWER_BYTES))
-        except (OSError, http.client.HTTPException) as error:
-            raise OutboundError("ConnectionError", f"{method} {path}: {_told(error)}") from error
-        finally:
-            connection.close()
+        request = (method, path, content, headers)
+        response, answer = ask(connection, *request, limit_bytes=LONGEST_ANSWER_BYTES, shown=f"{method} {path}")
+        return response.status, decoded(answer)
 
 
 def _path(kind: str, name: str) -> str:
@@ -127,15 +122,3 @@ def _refused(method: str, path: str, status: int) -> OutboundError:
     is_final = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
     text = f"the external Chef server answered {status} to {method} {path}"
     return OutboundError("EngineRefused", text, retryable=not is_final)
-
-
-def _told(error: Exception) -> str:
-    return error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else type(error).__name__
-
-
-def _json(content: bytes) -> object:
-    try:
-        answer: object = json.loads(content)
-    except ValueError:
-        return None
-    return answer

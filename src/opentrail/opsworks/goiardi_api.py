@@ -4,7 +4,6 @@ Answers are bounded; a password is in a request body only, never in a path, a he
 """
 
 import http.client
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from opentrail.aws.http import Reply
 from opentrail.clock import Clock
 from opentrail.errors import OutboundError
+from opentrail.opsworks.chef_http import ask, decoded, encoded
 from opentrail.opsworks.chef_signature import signed_headers
 from opentrail.opsworks.engine import EngineCall
 from opentrail.processes.ports import LOOPBACK
@@ -134,14 +134,8 @@ class GoiardiApi:
             headers["X-Ops-Request-Source"] = "web"
         target = f"{call.path}?{call.query}" if call.query else call.path
         connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=CALL_TIMEOUT_S)
-        try:
-            connection.request(call.method, target, call.body, headers)
-            response = connection.getresponse()
-            body = response.read(LONGEST_PASSED_ON_BYTES + 1)
-        except (OSError, http.client.HTTPException) as error:
-            raise OutboundError("ConnectionError", f"{call.method}: {type(error).__name__}") from error
-        finally:
-            connection.close()
+        request = (call.method, target, call.body, headers)
+        response, body = ask(connection, *request, limit_bytes=LONGEST_PASSED_ON_BYTES + 1, shown=call.method)
         if len(body) > LONGEST_PASSED_ON_BYTES:
             raise OutboundError("AnswerTooLong", "the engine's answer has more than 64 MiB", retryable=False)
         return Reply(response.status, _handed_back(response.getheaders()), body)
@@ -158,21 +152,16 @@ class GoiardiApi:
             raise _refused(method, path, status, answer)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, object]:
-        content = b"" if body is None else json.dumps(body).encode("utf-8")
+        content = encoded(body)
         now = self._clock.now()
         headers = dict(
             signed_headers(method, path.partition("?")[0], content, user=ADMIN, key=self._admin_key(), at=now)
         )
         headers |= {"Accept": "application/json", "Content-Type": "application/json"}
         connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=TIMEOUT_S)
-        try:
-            connection.request(method, path, content, headers)
-            response = connection.getresponse()
-            return response.status, _json(response.read(LONGEST_ANSWER_BYTES))
-        except (OSError, http.client.HTTPException) as error:
-            raise OutboundError("ConnectionError", f"{method} {path}: {type(error).__name__}") from error
-        finally:
-            connection.close()
+        request = (method, path, content, headers)
+        response, answer = ask(connection, *request, limit_bytes=LONGEST_ANSWER_BYTES, shown=f"{method} {path}")
+        return response.status, decoded(answer)
 
     def _admin_key(self) -> rsa.RSAPrivateKey:
         return _key(self._admin_key_file)
@@ -201,11 +190,3 @@ def _refused(method: str, path: str, status: int, answer: object) -> OutboundErr
     reason = str(answer.get("error", ""))[:200] if isinstance(answer, dict) else ""
     text = f"goiardi answered {status} to {method} {path[:100]} {reason}".rstrip()
     return OutboundError("EngineRefused", text, retryable=status >= http.client.INTERNAL_SERVER_ERROR)
-
-
-def _json(content: bytes) -> object:
-    try:
-        answer: object = json.loads(content)
-    except ValueError:
-        return None
-    return answer
