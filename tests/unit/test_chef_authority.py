@@ -11,10 +11,11 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from opentrail.errors import IntegrityError
 from opentrail.gateway.chef_tls import LOCAL_NAMES, ChefTls
-from opentrail.opsworks.authority import LEAF_DAYS, Authority
+from opentrail.opsworks.authority import open_authority
 from opentrail.opsworks.front.places import Places
 from opentrail.opsworks.rows import server_of
 from opentrail.opsworks.tables import authorities, servers
+from opentrail.state.authorities import LEAF_DAYS
 from opentrail.state.database import Database
 from tests.support.opsworks import create_request, fake_world, new_seal
 
@@ -45,19 +46,19 @@ def database() -> Database:
 def test_the_authority_is_made_once_and_sealed(database: Database) -> None:
     """The next start has the same one; another sealing key opens nothing; the key is not in clear."""
     seal = new_seal()
-    first = Authority.open(database, seal, NOW)
-    assert Authority.open(database, seal, NOW + timedelta(days=1)).certificate_pem == first.certificate_pem
+    first = open_authority(database, seal, NOW)
+    assert open_authority(database, seal, NOW + timedelta(days=1)).certificate_pem == first.certificate_pem
     with database.read() as connection:
         row = connection.execute(sa.select(authorities)).one()
     assert b"PRIVATE" not in row.sealed_key
     with pytest.raises(IntegrityError):
-        Authority.open(database, new_seal(), NOW)
+        open_authority(database, new_seal(), NOW)
 
 
 @pytest.mark.parametrize("name", [NAME, "a" * 40 + "." + "b" * 60 + ".example.org"])
 def test_leaves_are_verified_by_a_stranger(database: Database, name: str) -> None:
     """cryptography's own verifier accepts them for their name, within their time, and for nothing else."""
-    authority = Authority.open(database, new_seal(), NOW)
+    authority = open_authority(database, new_seal(), NOW)
     leaf = authority.issue((name,), NOW)
     chain = x509.load_pem_x509_certificates(leaf.chain)
     store = Store(x509.load_pem_x509_certificates(authority.certificate_pem.encode()))
@@ -74,7 +75,7 @@ def test_certificates_are_kept_until_they_near_their_end(tmp_path: Path) -> None
     with fake_world(tmp_path / "world") as world:
         host = world.ask("CreateServer", create_request())["Server"]["Endpoint"]
         tls = ChefTls(
-            Authority.open(world.database, world.seal, NOW), Places(world.database, world.seal), clock, tmp_path
+            open_authority(world.database, world.seal, NOW), Places(world.database, world.seal), clock, tmp_path
         )
         own, local = tls._context_for(host), tls._context_for("")
         assert own is not local

@@ -16,7 +16,7 @@ from opentrail.errors import ConfigError
 from opentrail.gateway.chef_front import ChefFront, ChefHandler
 from opentrail.gateway.chef_tls import ChefTls
 from opentrail.local.goiardi import goiardi_binary
-from opentrail.opsworks.authority import Authority
+from opentrail.opsworks.authority import open_authority
 from opentrail.opsworks.backup_work import BackupPlaces
 from opentrail.opsworks.endpoints import HTTPS_PORT, EndpointRule
 from opentrail.opsworks.engine import Engine
@@ -33,6 +33,7 @@ from opentrail.opsworks.throttling import Throttle
 from opentrail.processes.supervisor import Supervisor
 from opentrail.services.opsworks_cm.parts import Parts, Quotas
 from opentrail.services.opsworks_cm.service import OpsWorksCmService
+from opentrail.state.authorities import Authority
 from opentrail.state.database import Unit
 from opentrail.state.private_files import write_private
 
@@ -131,7 +132,7 @@ def open_chef(
 
 def _authority(core: Core) -> Authority:
     """The authority of the door's certificates; what clients must trust lies in HOME, where they find it."""
-    authority = Authority.open(core.database, core.seal, core.world.clock.now())
+    authority = open_authority(core.database, core.seal, core.world.clock.now())
     write_private(core.world.home.chef_authority, authority.certificate_pem)
     return authority
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from opentrail.clock import Clock
 from opentrail.errors import OpenTrailError
-from opentrail.opsworks.authority import Authority
 from opentrail.opsworks.endpoints import LOCAL_HOST
 from opentrail.opsworks.front.places import CustomCertificate, Places
+from opentrail.state.authorities import Authority
 from opentrail.state.private_files import write_private
 
 LOCAL_NAMES = (LOCAL_HOST, "localhost", "::1")

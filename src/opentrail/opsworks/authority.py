@@ -1,126 +1,30 @@
-"""The certificate authority of the Chef API door: made once, its key sealed; it signs a certificate per endpoint.
-
-Clients trust the authority and not the leaf (opsworks-cm fact sheet 8.2), so leaves are made when they are needed and
-kept nowhere. Keys come from ``cryptography``'s own randomness.
+"""The certificate authority of the Chef API door: made once, its key sealed in the state; it signs a certificate per
+endpoint (opsworks-cm fact sheet 8.2).
 """
 
-import ipaddress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from opentrail.errors import IntegrityError
 from opentrail.opsworks.tables import authorities
+from opentrail.state.authorities import Authority
 from opentrail.state.database import Database
 from opentrail.state.sealing import Seal
 
-AUTHORITY_DAYS = 3650
-LEAF_DAYS = 397
 NAME = "OpenTrail OpsWorks CM authority"
 _CONTEXT = "opsworks-cm/authority"
-_LONGEST_COMMON_NAME = 64
-_EARLIER = timedelta(minutes=5)  # clocks of clients may be behind
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A server's certificate chain and key, both PEM, and until when it is good."""
+def open_authority(database: Database, seal: Seal, now: datetime) -> Authority:
+    """The installation's authority, made at the first start.
 
-    chain: bytes
-    key: bytes
-    not_after: datetime
-
-
-class Authority:
-    """Signs certificates of servers; ``certificate_pem`` is what clients trust."""
-
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-        self._certificate = certificate
-        self._key = key
-        self.certificate_pem = _pem(certificate)
-
-    @classmethod
-    def open(cls, database: Database, seal: Seal, now: datetime) -> "Authority":
-        """The installation's authority, made at the first start.
-
-        Raises IntegrityError where its key was sealed with another key, or is none.
-        """
-        with database.unit() as unit:
-            row = unit.execute(sa.select(authorities)).first()
-            if row is None:
-                made = cls._made(now)
-                sealed = seal.seal(_key_pem(made._key), _CONTEXT)  # noqa: SLF001 - one of our own
-                unit.execute(sa.insert(authorities).values(certificate=made.certificate_pem, sealed_key=sealed))
-                return made
-        key = serialization.load_pem_private_key(seal.open(row.sealed_key, _CONTEXT), None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise IntegrityError("the key of the OpsWorks CM authority is not an elliptic curve key")
-        return cls(x509.load_pem_x509_certificate(row.certificate.encode("ascii")), key)
-
-    def issue(self, names: tuple[str, ...], now: datetime) -> Leaf:
-        """A certificate for host names and addresses, the first of which is its subject where it is short enough."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        common = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if len(names[0]) <= _LONGEST_COMMON_NAME else []
-        not_after = min(now + timedelta(days=LEAF_DAYS), self._certificate.not_valid_after_utc)
-        certificate = (
-            _builder(x509.Name(common), self._certificate.subject, key, now, not_after)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=not common)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        return Leaf((_pem(certificate) + self.certificate_pem).encode("ascii"), _key_pem(key), not_after)
-
-    @classmethod
-    def _made(cls, now: datetime) -> "Authority":
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-        usage = x509.KeyUsage(
-            digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
-            key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
-        )  # fmt: skip
-        certificate = (
-            _builder(name, name, key, now, now + timedelta(days=AUTHORITY_DAYS))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .sign(key, hashes.SHA256())
-        )
-        return cls(certificate, key)
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, not_after: datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _EARLIER)
-        .not_valid_after(not_after)
-    )
-
-
-def _alternative(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    Raises IntegrityError where its key was sealed with another key, or is none.
+    """
+    with database.unit() as unit:
+        row = unit.execute(sa.select(authorities)).first()
+        if row is None:
+            made = Authority.new(NAME, now)
+            sealed = seal.seal(made.key_pem, _CONTEXT)
+            unit.execute(sa.insert(authorities).values(certificate=made.certificate_pem, sealed_key=sealed))
+            return made
+    return Authority.load(row.certificate.encode("ascii"), seal.open(row.sealed_key, _CONTEXT))
