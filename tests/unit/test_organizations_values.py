@@ -114,10 +114,8 @@ def test_a_set_finds_an_account_s_organization() -> None:
     assert found.of("666666666666") is None
     assert found.get("o-another0001") is two
     assert found.get("o-nobodys0001") is None
-    ids = found.organization_ids()
-    assert ids[MASTER] == ids[MEMBER] == "o-exampleorg1"
-    assert ids.get("666666666666") is None
-    assert found.organization_ids() is ids
+    assert found.of(MASTER) is one
+    assert one.organization_id == "o-exampleorg1"
 
 
 def test_condition_keys_follow_from_an_account_s_place() -> None:

@@ -113,11 +113,6 @@ class ChefFront:
         if not self._listening.wait(_OPEN_TIMEOUT_S):
             raise OSError("the Chef API door did not open in time")
 
-    @property
-    def shared_port(self) -> int | None:
-        """The port for names, where there is one."""
-        return self._shared[0].getsockname()[1] if self._shared else None
-
     def stop(self) -> None:
         """Take no more requests, finish those under way, and close."""
         self._server.should_exit = True

@@ -20,9 +20,7 @@ class OrganizationSet:
                 if account_id in self._by_account:
                     raise ValueError(f"account {account_id} is a member of two organizations")
                 self._by_account[account_id] = organization
-        ids = {account_id: found.organization_id for account_id, found in self._by_account.items()}
         self._principal_keys: dict[str, Mapping[str, tuple[str, ...]]] = {}  # as they are asked for: one per account
-        self._organization_ids = MappingProxyType(ids)
 
     def of(self, account_id: str) -> Organization | None:
         """The organization that an account is a member of."""
@@ -45,7 +43,3 @@ class OrganizationSet:
                 return _NO_KEYS
             known = self._principal_keys[account_id] = organization.principal_keys(account_id)
         return known
-
-    def organization_ids(self) -> Mapping[str, str]:
-        """Account id -> organization id, for every account that has one; made once, so asking costs nothing."""
-        return self._organization_ids

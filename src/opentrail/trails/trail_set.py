@@ -4,7 +4,7 @@ An account has its own trails; besides it sees those of its organization, which 
 sheet 6.3).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from opentrail.events.selectors_matching import compile_selectors
 from opentrail.organizations.organization_set import OrganizationSet
@@ -32,7 +32,7 @@ class TrailSet:
         for trail in sorted(self._by_id.values(), key=lambda trail: (trail.name, trail.home_region)):
             if trail.deleted_at is None:
                 own.setdefault(trail.account_id, []).append(trail)
-                for account_id in self._accounts_of(trail):
+                for account_id in {trail.account_id, *self._members(trail)}:
                     visible.setdefault(account_id, []).append(trail)
         self._own = {account_id: tuple(found) for account_id, found in own.items()}
         self._visible = {account_id: tuple(found) for account_id, found in visible.items()}
@@ -57,7 +57,7 @@ class TrailSet:
 
     def covers(self, trail: Trail, account_id: str) -> bool:
         """Whether a trail keeps an account's events: its own account's, or as its organization's trail a member's."""
-        return account_id in self._accounts_of(trail)
+        return account_id == trail.account_id or account_id in self._members(trail)
 
     def keepers(self, account_id: str) -> AccountKeepers:
         """The trails that log what happens in an account, made ready for routing."""
@@ -100,14 +100,12 @@ class TrailSet:
         fullest = max(sum(other.is_visible_in(region) for other in others) for region in regions)
         return fullest >= MAX_TRAILS_PER_REGION
 
-    def _accounts_of(self, trail: Trail) -> Iterable[str]:
-        """Whose events a trail keeps; an organization's trail its account's alone where the organization is gone or
-        does not let CloudTrail in.
+    def _members(self, trail: Trail) -> Collection[str]:
+        """The accounts whose events a trail keeps as its organization's; none where the organization is gone or does
+        not let CloudTrail in.
         """
         found = self.organizations.get(trail.organization_id or "") if trail.is_organization else None
-        if found is None or not found.is_trusted(TRUSTED_SERVICE):
-            return (trail.account_id,)
-        return {trail.account_id, *found.members}
+        return () if found is None or not found.is_trusted(TRUSTED_SERVICE) else found.members
 
     def _others(self, trail: Trail) -> list[Trail]:
         return [other for other in self.of(trail.account_id) if other.trail_id != trail.trail_id]
