@@ -20,14 +20,14 @@ from opentrail.aws.protocols.error_texts import ErrorText
 from opentrail.backup.snapshot import Snapshots
 from opentrail.clock import Clock, Entropy
 from opentrail.config import Settings
-from opentrail.errors import ApiError, ConfigError, JournalError
+from opentrail.errors import ApiError, ConfigError
 from opentrail.events.call import Call, Outcome
 from opentrail.events.classify import is_read_only
 from opentrail.events.record import ServiceEvent
 from opentrail.events.selectors import Category
 from opentrail.events.selectors_facts import category_of, facts_of_call, facts_of_service_event
 from opentrail.gateway.authorise import authorise
-from opentrail.gateway.dispatch import Dispatcher, Hosted, Throttle
+from opentrail.gateway.dispatch import Dispatcher, Hosted, Throttle, appending
 from opentrail.gateway.permissions import FindResource, Resource
 from opentrail.gateway.recording import Recording
 from opentrail.identity import unique_ids
@@ -195,16 +195,9 @@ class Core:
         """
         hosted = self.hosted[service]
         executed = self.dispatcher.execute(hosted, call)
-        try:
+        with appending(executed, self.drain.appended):
             if executed.drafts:
                 self.journal.append(executed.drafts).result()
-        except JournalError:
-            if executed.outbox_row is None:
-                raise
-            log.exception("the journal failed; the record is safe in the outbox")
-        else:
-            if executed.outbox_row is not None:
-                self.drain.appended(executed.outbox_row)
         reply = executed.reply
         return reply, None if reply.status == 200 else hosted.wire.read_error(hosted.service, reply)
 

@@ -4,7 +4,8 @@ A state change, its answer and its event records are made inside one unit of wor
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from opentrail.aws.model import Service
 from opentrail.aws.protocols import WireProtocol, speaking
 from opentrail.aws.validate import check
 from opentrail.clock import Clock
-from opentrail.errors import ApiError
+from opentrail.errors import ApiError, JournalError
 from opentrail.events.call import Call, Outcome
 from opentrail.events.call_facts import describe
 from opentrail.events.resource_arns import Place
@@ -36,6 +37,23 @@ class Executed:
     reply: Reply
     drafts: Sequence[Draft]
     outbox_row: int | None = None
+
+
+@contextmanager
+def appending(executed: Executed, appended: Callable[[int], None]) -> Iterator[None]:
+    """The block appends a call's drafts to the journal; ``appended`` is told of an outbox row that is needed no more.
+
+    Raises the block's JournalError where the evidence is nowhere on disk: otherwise it is safe in the outbox.
+    """
+    try:
+        yield
+    except JournalError:
+        if executed.outbox_row is None:
+            raise
+        log.exception("the journal failed; the record is safe in the outbox")
+    else:
+        if executed.outbox_row is not None:
+            appended(executed.outbox_row)
 
 
 Throttle = Callable[[Call], None]

@@ -19,7 +19,7 @@ from opentrail.errors import ApiError, JournalError
 from opentrail.events.call import Call
 from opentrail.gateway.admit import Admission, Claim, Dialect, Refusal
 from opentrail.gateway.calls import UNKNOWN_NAME, name_of, parsed
-from opentrail.gateway.dispatch import Dispatcher, Executed, Hosted
+from opentrail.gateway.dispatch import Dispatcher, Executed, Hosted, appending
 from opentrail.gateway.entrance import Entrance
 from opentrail.gateway.exchange import Caller, Incoming, Outgoing
 from opentrail.gateway.recording import Recording
@@ -161,15 +161,8 @@ class Pipeline:
 
     async def _answer(self, executed: Executed) -> Outgoing:
         """Reply once the evidence is on disk."""
-        try:
+        with appending(executed, self._parts.appended):
             await self._parts.recording.write(executed.drafts)
-        except JournalError:
-            if executed.outbox_row is None:
-                raise
-            log.exception("the journal failed; the record is safe in the outbox")
-        else:
-            if executed.outbox_row is not None:
-                self._parts.appended(executed.outbox_row)
         reply = executed.reply
         return Outgoing(reply.status, reply.headers, reply.body)
 
