@@ -116,7 +116,7 @@ class S3Door:
         self._own = OwnOperations(
             BucketState(buckets, database, upstream, clock, region, default_owner), self._evidence
         )
-        lifecycles = LifecycleOperations(buckets, database, self._evidence, entropy)
+        lifecycles = LifecycleOperations(self._own, buckets, entropy)
         self._handlers = {**self._own.handlers, **(lifecycles.handlers if keeps_lifecycles else {})}
 
     def reconfigure(self, *, intents: bool) -> None:

@@ -26,8 +26,8 @@ from opentrail.identity.policy import Policy, parse
 from opentrail.identity.public_access import is_public
 from opentrail.state.database import Database, Unit
 
-_XML = {"content-type": "application/xml"}
-_NO_CONTENT = Reply(204)
+XML = {"content-type": "application/xml"}
+NO_CONTENT = Reply(204)
 _ABSENT_FOR_S = 5.0
 _ABSENT_NAMES = 1024
 _ERROR_BYTES = 64 * 1024
@@ -111,12 +111,12 @@ class OwnOperations:
         account = exchange.caller.principal.account_id
         found = [(name, created_at, self._region_of(name)) for name, created_at in state.buckets.names_of(account)]
         body = markup.list_buckets(account, found, dict(query_pairs(exchange.incoming.head.query)))
-        return await self._read(exchange, body)
+        return await self.read(exchange, body)
 
     async def _create_bucket(self, exchange: Exchange) -> Reply:
         account, name = exchange.caller.principal.account_id, exchange.call.bucket
         self._require_own(exchange, create_bucket_need(name))
-        document = await _document(exchange, MAX_DOCUMENT_BYTES)
+        document = await document_of(exchange, MAX_DOCUMENT_BYTES)
         region = markup.read_location_constraint(document)
         exchange.body_parameters = body_parameters(exchange.call, document)
         async with self._changing:
@@ -180,25 +180,25 @@ class OwnOperations:
         return Reply(204)
 
     async def _get_bucket_location(self, exchange: Exchange) -> Reply:
-        return await self._read(exchange, markup.location(_bucket_of(exchange).region))
+        return await self.read(exchange, markup.location(bucket_of(exchange).region))
 
     async def _get_bucket_acl(self, exchange: Exchange) -> Reply:
-        return await self._read(exchange, markup.owner_acl(_bucket_of(exchange).account_id))
+        return await self.read(exchange, markup.owner_acl(bucket_of(exchange).account_id))
 
     async def _get_bucket_policy(self, exchange: Exchange) -> Reply:
-        text = _bucket_of(exchange).policy_text
+        text = bucket_of(exchange).policy_text
         if text is None:
             raise s3_error("NoSuchBucketPolicy")
-        return await self._read(exchange, text.encode(), {"content-type": "application/json"})
+        return await self.read(exchange, text.encode(), {"content-type": "application/json"})
 
     async def _get_bucket_policy_status(self, exchange: Exchange) -> Reply:
-        bucket = _bucket_of(exchange)
+        bucket = bucket_of(exchange)
         if bucket.policy is None:
             raise s3_error("NoSuchBucketPolicy")
-        return await self._read(exchange, markup.policy_status(is_public=bucket.is_public))
+        return await self.read(exchange, markup.policy_status(is_public=bucket.is_public))
 
     async def _put_bucket_policy(self, exchange: Exchange) -> Reply:
-        document = await _document(exchange, MAX_DOCUMENT_BYTES)
+        document = await document_of(exchange, MAX_DOCUMENT_BYTES)
         exchange.body_parameters = body_parameters(exchange.call, document)
         name = exchange.call.bucket
         try:
@@ -207,7 +207,7 @@ class OwnOperations:
             raise s3_error("MalformedPolicy", str(problem)) from problem
         if markup.outside_of(name, policy.resource_texts()):
             raise s3_error("MalformedPolicy", "Policy has invalid resource")
-        return await self._change(
+        return await self.change(
             exchange,
             lambda unit: self._state.buckets.put_policy(unit, name, document.decode()),
             lambda: self._require_unblocked(name, policy),
@@ -215,7 +215,7 @@ class OwnOperations:
 
     async def _delete_bucket_policy(self, exchange: Exchange) -> Reply:
         name = exchange.call.bucket
-        return await self._change(exchange, lambda unit: self._state.buckets.put_policy(unit, name, None))
+        return await self.change(exchange, lambda unit: self._state.buckets.put_policy(unit, name, None))
 
     def _require_unblocked(self, name: str, policy: Policy) -> None:
         bucket = self._state.buckets.find(name)
@@ -223,37 +223,39 @@ class OwnOperations:
             raise s3_error("AccessDenied")
 
     async def _get_public_access_block(self, exchange: Exchange) -> Reply:
-        block = _bucket_of(exchange).block
+        block = bucket_of(exchange).block
         if block is None:
             raise s3_error("NoSuchPublicAccessBlockConfiguration")
-        return await self._read(exchange, markup.access_block(block))
+        return await self.read(exchange, markup.access_block(block))
 
     async def _put_public_access_block(self, exchange: Exchange) -> Reply:
-        document = await _document(exchange, MAX_DOCUMENT_BYTES)
+        document = await document_of(exchange, MAX_DOCUMENT_BYTES)
         exchange.body_parameters = body_parameters(exchange.call, document)
         block, name = markup.read_access_block(document), exchange.call.bucket
-        return await self._change(
+        return await self.change(
             exchange, lambda unit: self._state.buckets.put_block(unit, name, block), answer=Reply(200)
         )
 
     async def _delete_public_access_block(self, exchange: Exchange) -> Reply:
         name = exchange.call.bucket
-        return await self._change(exchange, lambda unit: self._state.buckets.put_block(unit, name, None))
+        return await self.change(exchange, lambda unit: self._state.buckets.put_block(unit, name, None))
 
-    async def _change(
+    async def change(
         self,
         exchange: Exchange,
         change: Callable[[Unit], None],
         check: Callable[[], None] = lambda: None,
-        answer: Reply = _NO_CONTENT,
+        answer: Reply = NO_CONTENT,
     ) -> Reply:
+        """Record a change of what is known of a bucket, then commit it; ``check`` may refuse it with an ApiError."""
         async with self._changing:
             check()  # in turns: what it looks at must still hold when the change is made
-            await self._evidence.write(exchange)
+            await self._evidence.write(exchange, headers=answer.headers)
             await self._commit(change)
         return answer
 
-    async def _read(self, exchange: Exchange, body: bytes, headers: Mapping[str, str] = _XML) -> Reply:
+    async def read(self, exchange: Exchange, body: bytes, headers: Mapping[str, str] = XML) -> Reply:
+        """Record that something was shown, and show it."""
         await self._evidence.write(exchange, bytes_out=len(body))
         return Reply(200, headers, body)
 
@@ -287,13 +289,15 @@ class OwnOperations:
         return bucket.region if bucket else self._state.region
 
 
-def _bucket_of(exchange: Exchange) -> Bucket:
+def bucket_of(exchange: Exchange) -> Bucket:
+    """The bucket that a call is about. Raises ApiError NoSuchBucket."""
     if exchange.bucket is None:
         raise s3_error("NoSuchBucket")
     return exchange.bucket
 
 
-async def _document(exchange: Exchange, limit_bytes: int) -> bytes:
+async def document_of(exchange: Exchange, limit_bytes: int) -> bytes:
+    """A request's body, whole."""
     return await exchange.body.whole(limit_bytes) if exchange.body else b""
 
 
