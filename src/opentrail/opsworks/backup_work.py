@@ -26,6 +26,7 @@ from opentrail.opsworks.store import NumberedBackup, OpsWorksStore
 from opentrail.opsworks.tags import remove_all_tags
 from opentrail.state.database import Unit
 from opentrail.storage.bucket import ObjectStore
+from opentrail.storage.patience import patiently
 
 BUCKET_RANDOM_LENGTH = 12
 ATTEMPTS = 3
@@ -198,17 +199,12 @@ class BackupWork:
 
     def _put(self, bucket: str, key: str, body: BinaryIO, content_type: str) -> None:
         """Store a file, trying again where the store says that may help."""
-        for attempt in range(1, ATTEMPTS + 1):
+
+        def put() -> None:
             body.seek(0)
-            try:
-                self._places.objects.put(
-                    bucket, key, body, content_type=content_type, server_side_encryption=_ENCRYPTION
-                )
-            except OutboundError as error:
-                if attempt == ATTEMPTS or not error.retryable:
-                    raise
-            else:
-                return
+            self._places.objects.put(bucket, key, body, content_type=content_type, server_side_encryption=_ENCRYPTION)
+
+        patiently(put, attempts=ATTEMPTS)
 
     def _release(self, server: Server, backup: Backup | None) -> None:
         """Store how the backup ended, release the server, and end what is superfluous now, together."""

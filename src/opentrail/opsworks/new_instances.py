@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from opentrail.errors import OutboundError
 from opentrail.opsworks.archive import check_digest, read_archive
@@ -18,6 +19,7 @@ from opentrail.opsworks.backups import Backup, BackupStatus
 from opentrail.opsworks.engine import Engine, EngineSpec, Restoration
 from opentrail.opsworks.server import Server
 from opentrail.opsworks.store import OpsWorksStore
+from opentrail.storage.patience import patiently
 
 
 class NewInstances:
@@ -55,16 +57,12 @@ class NewInstances:
         with tempfile.TemporaryDirectory(dir=self._places.scratch) as scratch:
             directory = Path(scratch) / "files"
             with tempfile.TemporaryFile(dir=self._places.scratch) as archive:
-                for attempt in range(1, ATTEMPTS + 1):
-                    archive.seek(0)
-                    archive.truncate()
-                    try:
-                        self._places.objects.download(backup.bucket or "", backup.archive_key, archive)
-                    except OutboundError as error:
-                        if attempt == ATTEMPTS or not error.retryable:
-                            raise
-                    else:
-                        break
+                patiently(lambda: self._fetch(backup, archive), attempts=ATTEMPTS)
                 check_digest(archive, backup.archive_sha256 or "")
                 read_archive(archive, directory)
             yield directory
+
+    def _fetch(self, backup: Backup, archive: BinaryIO) -> None:
+        archive.seek(0)
+        archive.truncate()
+        self._places.objects.download(backup.bucket or "", backup.archive_key, archive)

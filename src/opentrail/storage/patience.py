@@ -12,12 +12,14 @@ FIRST_PAUSE_S = 0.2
 _Result = TypeVar("_Result")
 
 
-def patiently(work: Callable[[], _Result], sleep: Callable[[float], None] = time.sleep) -> _Result:
+def patiently(
+    work: Callable[[], _Result], sleep: Callable[[float], None] = time.sleep, *, attempts: int = ATTEMPTS
+) -> _Result:
     """The result of some work, which is repeated while its OutboundError says that this may help.
 
-    Raises the last error after five attempts, three seconds after the first.
+    Raises the last error after so many attempts: by default five, three seconds after the first.
     """
-    for attempt in range(ATTEMPTS - 1):
+    for attempt in range(attempts - 1):
         try:
             return work()
         except OutboundError as error:
